@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
+from charlstm.api.arguments import suggesting
 from charlstm.checkpoint.names import find_checkpoint
 from charlstm.checkpoint.reader import read_config, read_hashes, read_history
 from charlstm.errors import CheckpointMissing, ConfigError, UsageError, harmless
 from charlstm.export import check_free
 from charlstm.system.files import replaced_atomically
-from charlstm.validation import checked
+from charlstm.validation import checked, quoted
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Figures
@@ -323,6 +324,7 @@ class _Canvas:
         ]
 
 
+@suggesting()
 def plot(
     checkpoints: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str] | None = None,
@@ -354,7 +356,11 @@ def plot(
         StorageError: if the picture can't be written.
     """
     over = checked("over", over, Axis)
-    names = [checkpoints] if isinstance(checkpoints, str | os.PathLike) else checkpoints
+    given: Any = checkpoints
+    names = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    for name in [*names, "" if output is None else output]:
+        if not isinstance(name, str | os.PathLike):
+            raise ConfigError(f"{quoted(name)} is not a path: expected a checkpoint or a file.")
     curves = [read_curve(find_checkpoint(name), over) for name in names]
     if not curves:
         raise ConfigError("`checkpoints` is empty: expected one checkpoint or more.")
@@ -373,9 +379,18 @@ def write_picture(curves: Sequence[Curve], over: Axis, path: Path, *, overwrite:
         UsageError: if the name does not end in ``.svg`` or ``.png``, or matplotlib is missing.
         StorageError: if the file can't be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"`output` {path}: expected a name that ends in .svg or .png.")
-    check_free(path, overwrite)
+    check_picture(path, overwrite=overwrite)
     with replaced_atomically(path) as temporary:
-        draw_picture(curves, over, temporary, suffix)
+        draw_picture(curves, over, temporary, path.suffix.lower())
+
+
+def check_picture(path: Path, *, overwrite: bool) -> None:
+    """Check that a picture may be written.
+
+    Raises:
+        CheckpointExists: if the file exists and ``overwrite`` is false.
+        UsageError: if the name does not end in ``.svg`` or ``.png``.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"`output` is '{path}': expected a name that ends in .svg or .png.")
+    check_free(path, overwrite)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from charlstm.api.arguments import suggesting
 from charlstm.checkpoint.folder import create_checkpoint, lock_folder
 from charlstm.checkpoint.names import find_checkpoint, holds_checkpoint
 from charlstm.checkpoint.quantization import quantize_weights
@@ -180,6 +181,7 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
         writer.history(history)
 
 
+@suggesting()
 def load_keras_model(path: str | Path) -> keras.Model:
     """Return a Keras model of stock layers with the weights of a checkpoint.
 

@@ -78,6 +78,10 @@ for _names, _meant in _OPTIONS.items():
         _BY_OPTION.setdefault(_name, []).extend(_meant.split())
 
 
+# Options that have another name in Python, where ``from`` is a keyword.
+_IN_PYTHON = {"from": "from_checkpoint", "beam": "beams"}
+
+
 def options_like(name: str) -> list[str]:
     """Return the options that other tools call by this name, written ``--like-this``."""
     return _BY_OPTION.get(name, [])
@@ -93,10 +97,11 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 def similar_argument(name: str, known: Collection[str]) -> str | None:
     """Return the argument of a function that a name may stand for, such as ``lr`` for a rate."""
-    others = (option.removeprefix("--").replace("-", "_") for option in options_like(_typed(name)))
-    meant = next((other for other in others if other in known), None)
-    begun = [each for each in known if len(name) > 1 and each.startswith(name)]
-    return meant or (begun[0] if len(begun) == 1 else closest(name.lower(), known))
+    options = (option.removeprefix("--").replace("-", "_") for option in options_like(_typed(name)))
+    arguments = (_IN_PYTHON.get(option, option) for option in options)
+    meant = next((argument for argument in arguments if argument in known), None)
+    longer = [each for each in known if len(name) > 1 and each.startswith(name)]
+    return meant or (longer[0] if len(longer) == 1 else closest(name.lower(), known))
 
 
 def _typed(name: str) -> str:

@@ -72,7 +72,8 @@ def checked(name: str, value: Any, kind: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Return a number of Python for a number of NumPy, and any other value unchanged."""
-    return value.item() if type(value).__module__ == "numpy" and value.ndim == 0 else value
+    is_scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    return value.item() if is_scalar else value
 
 
 def _out_of_range(name: str, value: Any, kind: Any) -> ConfigError:

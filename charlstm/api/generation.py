@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api.arguments import (
     NumberOfAlternatives,
@@ -19,7 +19,7 @@ from charlstm.errors import ConfigError
 from charlstm.generation.drawing import draw_samples
 from charlstm.generation.options import SampleOptions, TextLimits, sample_config
 from charlstm.generation.samples import Sample, TextListener, with_prompt
-from charlstm.validation import checked
+from charlstm.validation import checked, quoted
 
 if TYPE_CHECKING:
     from charlstm.corpus.documents import Address
@@ -54,7 +54,8 @@ class GeneratingModel(MeasuredModel):
             seed: determines the samples. ``None`` takes a random seed, which is in each ``Sample``.
             unique: whether to reject samples that repeat an earlier one, prompts included.
             novel: whether to reject samples that occur in the training text as a line or document.
-                The model must have been trained with ``lines``, ``paragraphs`` or ``delimiter``.
+                The model must have been trained with ``lines``, ``paragraphs`` or
+                ``delimiter``, or on a table.
             against: files whose lines or documents are rejected too.
             known: other texts to reject, such as a set of strings.
             alternatives: record every token, and this many of the most likely ones at its position,
@@ -196,7 +197,7 @@ class GeneratingModel(MeasuredModel):
             on_text=on_text,
             alternatives=checked("alternatives", alternatives, NumberOfAlternatives | None),
             known=known,
-            unique=unique,
+            unique=checked("unique", unique, bool),
             ends=self.checkpoint.config.provenance.ends,
         )
         return (with_prompt(sample, prompts[sample.index // count]) for sample in samples)
@@ -204,7 +205,10 @@ class GeneratingModel(MeasuredModel):
     def _known(
         self, novel: bool, against: Address | Iterable[Address], known: Container[str] | None
     ) -> Container[str] | None:
-        if not novel and against == ():
+        given: Any = known
+        if isinstance(given, str) or not (given is None or isinstance(given, Container)):
+            raise ConfigError(f"`known` is {quoted(given)}: expected a collection of texts.")
+        if not checked("novel", novel, bool) and against == ():
             return known
         from charlstm.corpus.documents import addresses_of
         from charlstm.corpus.notes import Notes
@@ -214,7 +218,7 @@ class GeneratingModel(MeasuredModel):
         found = known_texts(
             self.checkpoint, novel=novel, against=addresses_of(against), notes=notes
         )
-        warn_of_notes(notes)
+        warn_of_notes(notes.untold())
         if found is None or known is None:
             return known if found is None else found
         return _Either(found, known)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from charlstm.api.arguments import list_of_texts
+from charlstm.api.arguments import check_text, list_of_texts
 from charlstm.api.user_warnings import warn_of_notes, warn_of_unknown
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import TextFormat
@@ -52,7 +53,7 @@ class TextOptions(TypedDict, total=False):
     decode_errors: Literal["strict", "replace"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A checkpoint and the engine that runs it. Threads can share it.
 
@@ -133,9 +134,13 @@ class LoadedModel:
         from charlstm.corpus.reading import DecodeErrors
         from charlstm.corpus.table_source import check_tables
 
+        is_decoded = texts is not None or not isinstance(text, str | os.PathLike | Sequence)
         for name in ("format", "encoding", "decode_errors"):
-            if texts is not None and name in options:
-                raise UsageError(f"`{name}` can't be combined with `texts`.")
+            if is_decoded and name in options:
+                raise UsageError(f"`{name}` can't be combined with a text that is read already.")
+        check_text("encoding", options.get("encoding", ""))
+        for name in ("paragraphs", "keep_breaks"):
+            checked(name, options.get(name, False), bool)
         learned = self.checkpoint.config.corpus
         division = given_division(options, learned.division)
         # A model trained on tables as plain text reads other tables as plain text too.
@@ -153,4 +158,4 @@ class LoadedModel:
         )
         check_tables(corpus.sources, division, options)
         yield self.texts_of(corpus, division)
-        warn_of_notes(corpus.notes)
+        warn_of_notes(corpus.notes.untold())

@@ -95,7 +95,8 @@ class LanguageModel(GeneratingModel):
         """
         from charlstm.evaluation.ranking import ranked
 
-        return ranked(self._score(texts, context), per_character=per_character)
+        by_character = checked("per_character", per_character, bool)
+        return ranked(self._score(texts, context), per_character=by_character)
 
     @overload
     def predict(
@@ -153,7 +154,8 @@ class LanguageModel(GeneratingModel):
         prompts, predictor = self._prompts(prompt), self.predictor()
         top = checked("top", top, NumberOfPredictions)
         words = checked("words", words, NumberOfWords)
-        if tokens and (words != 1 or words_only):
+        words_only = checked("words_only", words_only, bool)
+        if checked("tokens", tokens, bool) and (words != 1 or words_only):
             raise ConfigError("`tokens` can't be combined with `words` or `words_only`.")
         found = [
             predictor.predict_tokens(each, top)
@@ -215,6 +217,7 @@ class LanguageModel(GeneratingModel):
             if not isinstance(text, str):
                 raise ConfigError(f"`texts` contains {quoted(text)}: expected strings.")
         check_text("context", context)
+        per_token, carry = checked("per_token", per_token, bool), checked("carry", carry, bool)
         learned = self.checkpoint.config.corpus.division
         read = [self.normalized(text) for text in texts]
         if carry:

@@ -15,7 +15,6 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api.arguments import suggesting
 from charlstm.api.model import LanguageModel, load
+from charlstm.api.user_warnings import warn, warn_of_notes
+from charlstm.config import TrainConfig
 from charlstm.corpus.documents import Address, addresses_of
 from charlstm.corpus.reading import STRINGS
 from charlstm.distributed.tf_config import VARIABLE, cluster_of
 from charlstm.errors import UsageError
-from charlstm.training.advice import describe_overfitting
+from charlstm.training.advice import after_overfitting, describe_overfitting
 from charlstm.training.observer import Observer, TrainingResult
 from charlstm.training.options import (
     TrainOptions,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from charlstm.training.setup import Run
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class TrainedModel(LanguageModel):
     """A model that has just been trained.
 
@@ -153,12 +154,12 @@ class BarObserver(Observer):
     def __init__(self) -> None:
         self._bar: Any = None
         self._losses = {"loss": math.nan}
-        self._advice = ", more dropout"
+        self._train: TrainConfig | None = None
 
     def on_plan(self, run: Run) -> None:
-        """Record whether more dropout can be suggested."""
-        if run.config.train.drops_more:
-            self._advice = ""
+        """Issue warnings about the text, and record what can be suggested later."""
+        self._train = run.config.train
+        warn_of_notes(run.prepared.notes)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:  # noqa: ARG002
         """Show the bar. It counts steps, or percent if the budget is in minutes."""
@@ -188,10 +189,10 @@ class BarObserver(Observer):
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
         """Issue a Python warning, because the user should act on it."""
-        warnings.warn(
-            f"the model is overfitting: {describe_overfitting(best, now)}. Try more "
-            f"text{self._advice} or a smaller size. The best weights are saved.",
-            stacklevel=2,
+        advice = after_overfitting(self._train) if self._train else ""
+        warn(
+            f"the model is overfitting: {describe_overfitting(best, now)}. {advice} The best "
+            "weights are saved."
         )
 
     def close(self) -> None:

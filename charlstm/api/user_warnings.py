@@ -8,14 +8,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from charlstm.errors import CharlstmWarning, UnknownCharacterWarning
 from charlstm.tokenizer.base import Tokenizer
-
-if TYPE_CHECKING:
-    from charlstm.corpus.notes import Notes
 
 
 def warn_of_unknown(tokenizer: Tokenizer, texts: Sequence[str], which: str) -> None:
@@ -38,16 +34,17 @@ def warn_of_unknown(tokenizer: Tokenizer, texts: Sequence[str], which: str) -> N
     forms = (form for text in texts if (form := other_form(tokenizer, text)))
     if form := next(forms, None):
         message += f"; {describe_other_form(form)}"
-    _warn(message, UnknownCharacterWarning)
+    warn(message, UnknownCharacterWarning)
 
 
-def warn_of_notes(notes: Notes) -> None:
-    """Issue a warning for each note on a text that has not been issued yet."""
-    for sentence in notes.untold():
-        _warn(sentence, CharlstmWarning)
+def warn_of_notes(notes: Iterable[str]) -> None:
+    """Issue a warning for each note on a text."""
+    for sentence in notes:
+        warn(sentence)
 
 
-def _warn(message: str, category: type[Warning]) -> None:
+def warn(message: str, category: type[Warning] = CharlstmWarning) -> None:
+    """Issue a warning at the line of the program that called the library."""
     level, frame = 1, sys._getframe()
     while frame.f_back and _is_ours(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back

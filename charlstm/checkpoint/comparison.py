@@ -38,9 +38,10 @@ class Comparability:
 
 def comparability(checkpoints: Sequence[Checkpoint]) -> Comparability:
     """Return whether the validation figures of one or more models compare."""
-    losses = [checkpoint.figures.valid_loss for checkpoint in checkpoints]
     validated = [
-        checkpoint for checkpoint, loss in zip(checkpoints, losses, strict=True) if loss is not None
+        checkpoint
+        for checkpoint in checkpoints
+        if None not in (checkpoint.figures.valid_loss, checkpoint.figures.valid_bits_per_character)
     ]
     tokenizers = {checkpoint.tokenizer.to_json() for checkpoint in checkpoints}
     return Comparability(

@@ -10,14 +10,15 @@ the output projection.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.arrays import Floats, Weights
-from charlstm.checkpoint.safetensors import TensorType
-from charlstm.checkpoint.schema import expected_shapes
+from charlstm.checkpoint.safetensors import TensorType, too_large_error
+from charlstm.checkpoint.schema import MODEL, expected_shapes
 from charlstm.config import ModelConfig
 
 # Weights are integers in [-LEVELS, LEVELS], so sums of 2 x 16,384 products stay below 2**31. On x86
@@ -70,10 +71,18 @@ class DequantizedWeights(Mapping[str, Floats]):
     """The float32 weights that tensors of ``quantize_weights`` represent.
 
     Each is computed when it is first used. None is if the cache has the graph of the model.
+
+    Args:
+        stored: the tensors.
+        path: the file that they are from, for messages.
+
+    Raises:
+        CheckpointError: on use, if a matrix doesn't fit into the memory of this machine.
     """
 
-    def __init__(self, stored: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, stored: Mapping[str, NDArray[Any]], path: Path = Path(MODEL)) -> None:
         self._stored = stored
+        self._path = path
         self._computed: dict[str, Floats] = {}
 
     def __getitem__(self, name: str) -> Floats:
@@ -81,7 +90,11 @@ class DequantizedWeights(Mapping[str, Floats]):
             raise KeyError(name)
         if name not in self._computed:
             scales = self._stored.get(name + _SCALES)
-            self._computed[name] = _dequantized(name, self._stored[name], scales)
+            try:
+                self._computed[name] = _dequantized(name, self._stored[name], scales)
+            except MemoryError:
+                size = 4 * self._stored[name].size
+                raise too_large_error(self._path, size) from None
         return self._computed[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -102,7 +102,7 @@ def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, dict[str, str
     tensors, metadata = read_tensors(
         path, expected, largest=_LARGEST_WEIGHT / LEVELS, beside=4 * config.model.parameters
     )
-    return DequantizedWeights(tensors), metadata
+    return DequantizedWeights(tensors, path), metadata
 
 
 def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:

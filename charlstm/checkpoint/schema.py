@@ -123,7 +123,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     valid_word_perplexity: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A checkpoint that has been read and checked; ``sha256`` covers its weights and figures."""
 

@@ -45,8 +45,7 @@ def _word_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"next word, top {rank}", _percent(accuracy[rank], error)
     saved = facts["keystrokes_saved"], facts["keystrokes_saved_standard_error"]
     yield "keystrokes saved", f"{_percent(*saved)} by three suggestions"
-    words = "word" if facts["sample"] == 1 else "words"
-    yield "sample", f"{facts['sample']:,} {words}, seed {facts['seed']}"
+    yield "sample", f"{_words(facts['sample'])}, seed {facts['seed']}"
 
 
 def _gap_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -55,7 +54,11 @@ def _gap_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         found = _percent(accuracy[rank], error)
         from_left = _percent(alone[rank], alone["standard_error"][rank])
         yield f"hidden word, top {rank}", f"{found}, from the left alone {from_left}"
-    yield "hidden", f"{facts['sample']:,} words"
+    yield "hidden", _words(facts["sample"])
+
+
+def _words(count: int) -> str:
+    return f"{count:,} word{'s' * (count != 1)}"
 
 
 def _percent(share: float, error: float) -> str:

@@ -12,10 +12,11 @@ from charlstm.cli.kinds import Text
 from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import note, write_json, write_text
-from charlstm.cli.prompts import UnknownOnce, lines_of_stdin
+from charlstm.cli.prompts import UnknownOnce, lines_of_stdin, note_long
 from charlstm.cli.shares import show_share
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
+from charlstm.validation import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,11 @@ def command(checkpoint: Path, text: str | None, **options: Any) -> None:
         for line in lines_of_stdin(line_rules(model)):
             write_json(_fill(filler, line, unknown, options).to_dict())
         return
+    note_long(model, [text or ""], "the text")
     found = _fill(filler, text or "", unknown, options)
+    for number, words in enumerate(found.gaps, 1):
+        if not words:
+            note(f"Note: no word was found for gap {number}.")
     if options["as_json"]:
         write_json(found.to_dict())
     else:
@@ -81,17 +86,13 @@ def command(checkpoint: Path, text: str | None, **options: Any) -> None:
 
 def _check_gap(text: str, gap: str) -> None:
     if gap not in text:
-        raise UsageError(f"{one_line(text)!r} has no gap. Write {gap} in place of a word.")
+        raise UsageError(f"{quoted(text)} has no gap. Write {gap} in place of a word.")
 
 
 def _fill(filler: Filler, text: str, unknown: UnknownOnce, options: dict[str, Any]) -> FilledText:
     gap = options["gap"]
     unknown.check(text.replace(gap, ""))
-    found = filler.fill_text(text, gap=gap, top=options["top"])
-    for number, words in enumerate(found.gaps, 1):
-        if not words:
-            note(f"Note: the model almost never ends a word at gap {number}.")
-    return found
+    return filler.fill_text(text, gap=gap, top=options["top"])
 
 
 def _rows(found: FilledText) -> Iterator[str]:

@@ -121,7 +121,6 @@ def memorization_figures(
     model: LanguageModel, texts: Texts, training: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Return how much of a model's samples, and of a text, is in its training text."""
-    from charlstm.corpus.division import NAMES
     from charlstm.evaluation.memorization import measure_memorization
 
     found = measure_memorization(
@@ -133,10 +132,4 @@ def memorization_figures(
         ends=model.checkpoint.config.provenance.ends,
         seed=options["seed"],
     )
-    facts: dict[str, Any] = {"characters": found.characters, "seed": found.seed}
-    for name, overlap in (("generated", found.generated), ("text", found.text)):
-        if overlap is not None:
-            facts[name] = {str(length): share for length, share in overlap.shares.items()}
-            if training.within_files:
-                facts[name][NAMES[training.unit]] = overlap.documents
-    return facts
+    return found.to_dict()

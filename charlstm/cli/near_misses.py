@@ -12,7 +12,7 @@ import click
 
 from charlstm.similar_names import closest, options_like
 
-_MOST_BEGUN = 3  # options that begin with what was typed, to suggest all of them
+_MOST_LONGER = 3  # options that begin with what was typed, to suggest all of them
 
 # What to type instead of a command.
 _COMMANDS = {
@@ -69,15 +69,15 @@ def suggestion_for_option(typed: str, ctx: click.Context | None) -> str:
     params = ctx.command.params
     options = [o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")]
     known = {option.removeprefix("--"): option for option in options}
-    begun = [option for other, option in known.items() if len(name) > 1 and other.startswith(name)]
+    longer = [option for other, option in known.items() if len(name) > 1 and other.startswith(name)]
     candidates = [known.get(name), *options_like(name)]
     if meant := next((each for each in candidates if each in options), None):
         return f"Did you mean {meant}?"
     if advice := _advice(name, ctx):
         return advice
-    if 1 < len(begun) <= _MOST_BEGUN:
-        return f"Did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
-    meant = begun[0] if len(begun) == 1 else known.get(closest(name, known) or "")
+    if 1 < len(longer) <= _MOST_LONGER:
+        return f"Did you mean {', '.join(longer[:-1])} or {longer[-1]}?"
+    meant = longer[0] if len(longer) == 1 else known.get(closest(name, known) or "")
     return f"Did you mean {meant}?" if meant else ""
 
 

@@ -56,14 +56,10 @@ def command(
         raise UsageError("--overwrite needs -o FILE.")
 
     from charlstm.checkpoint.names import default_checkpoint
-    from charlstm.curves import FORMATS, draw_picture, draw_text, read_curve
-    from charlstm.export import check_free
-    from charlstm.system.files import replaced_atomically
+    from charlstm.curves import check_picture, draw_text, read_curve, write_picture
 
-    if output and output.suffix.lower() not in FORMATS:
-        raise UsageError(f"--output is '{output}': expected a name that ends in .svg or .png.")
     if output:
-        check_free(output, overwrite)
+        check_picture(output, overwrite=overwrite)
     curves = [read_curve(folder, over) for folder in checkpoints or (default_checkpoint(),)]
     if as_json:
         for curve in curves:
@@ -77,8 +73,7 @@ def command(
                 }
             )
     elif output:
-        with replaced_atomically(output) as temporary:
-            draw_picture(curves, over, temporary, output.suffix.lower())
+        write_picture(curves, over, output, overwrite=overwrite)
         write_path(output)
     else:
         import shutil

@@ -114,7 +114,9 @@ class UnknownOnce:
         from charlstm.tokenizer.unknown import describe_unknown
 
         unknown = self._model.tokenizer.unknown_characters(self._model.normalized(text))
-        if unknown.keys() <= self._warned:
+        for character in self._warned & unknown.keys():
+            del unknown[character]
+        if not unknown:
             return
         self._warned |= unknown.keys()
         hint = self._hint if "\\" in unknown else ""

@@ -31,6 +31,7 @@ from charlstm.corpus.short_lines import ListFinder
 from charlstm.corpus.sources import ALL, FileChoice, find_sources, without_copies
 from charlstm.corpus.table_source import TableSource, check_unit, no_table_error
 from charlstm.errors import ConfigError, CorpusError, UsageError
+from charlstm.validation import quoted
 
 # A pass reports its progress each time it has read this many bytes or characters.
 REPORT_EVERY = 2**20
@@ -92,10 +93,13 @@ class Corpus:
         """Return a corpus of texts in memory, each of which is treated like the text of a file.
 
         Raises:
-            ConfigError: if ``texts`` is one string.
+            ConfigError: if ``texts`` is one string, or contains anything else.
         """
         if isinstance(texts, str):  # a string is a sequence of strings, too
             raise ConfigError("`texts` is a string: expected a list of strings, such as [text].")
+        for text in texts:
+            if not isinstance(text, str):
+                raise ConfigError(f"`texts` contains {quoted(text)}: expected strings.")
         sources = (StringSource(f"text {n}", Path(), text) for n, text in enumerate(texts, 1))
         return cls(tuple(sources), division=division, addresses=("the texts",))
 

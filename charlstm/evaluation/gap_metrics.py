@@ -5,13 +5,12 @@ The context is the line of the word. ``prediction.filler`` fills the gaps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlstm.corpus.lines import lines_of
 from charlstm.errors import CorpusError
 from charlstm.evaluation.keystrokes import RANKS, accuracy_of, with_errors
 from charlstm.evaluation.text_metrics import Texts
@@ -78,15 +77,16 @@ def evaluate_gaps(
     total = sum(1 for _ in hidden_words(tokenizer, texts))
     if not total:
         raise CorpusError(f"{texts.name}: there is no word to hide.")
-    drawn = set(np.random.default_rng(seed).choice(total, min(sample, total), False).tolist())
+    chosen = set(np.random.default_rng(seed).choice(total, min(sample, total), False).tolist())
     ranks, left_ranks = [], []
-    for number, (left, word, right) in enumerate(hidden_words(tokenizer, texts)):
-        if number not in drawn:
+    for number, (line, start, stop, is_end) in enumerate(hidden_words(tokenizer, texts)):
+        if number not in chosen:
             continue
-        found = [each.text for each in filler.fill(left, right, max(RANKS))]
-        ranks.append(_rank(word, found))
-        found = [each.text for each in predictor.predict(left, max(RANKS), words_only=True)]
-        left_ranks.append(_rank(word, found[: max(RANKS)]))
+        left, word, right = line[:start], line[start:stop], line[stop:]
+        from_both = filler.fill(left, right, max(RANKS), is_end=is_end)
+        ranks.append(_rank(word, [each.text for each in from_both]))
+        from_left = predictor.predict(left, max(RANKS), words_only=True)[: max(RANKS)]
+        left_ranks.append(_rank(word, [each.text for each in from_left]))
         if on_progress:
             on_progress(1)
     accuracy, errors = accuracy_of(ranks)
@@ -94,15 +94,49 @@ def evaluate_gaps(
     return GapFigures(len(ranks), accuracy, errors, left_accuracy, left_errors)
 
 
-def hidden_words(tokenizer: Tokenizer, texts: Texts) -> Iterator[tuple[str, str, str]]:
-    """Yield each word of a text, with the text before it and after it in its line."""
+class HiddenWord(NamedTuple):
+    """A word in its line.
+
+    Attributes:
+        line: the line, without its end.
+        start: the position of the word in the line.
+        stop: the position after it.
+        is_end: whether the document ends with the line.
+    """
+
+    line: str
+    start: int
+    stop: int
+    is_end: bool
+
+
+def hidden_words(tokenizer: Tokenizer, texts: Texts) -> Iterator[HiddenWord]:
+    """Yield each word of a text, with its line."""
     for document in texts.documents():
-        for line in lines_of("".join(document)):
+        for line, is_end in _with_last(_lines(document)):
             finder = WordFinder(tokenizer.segmentation)
             for position, token in finder.words(line):
-                word = token.removeprefix(" ")
-                start = position + len(token) - len(word)
-                yield line[:start], word, line[start + len(word) :]
+                start = position + len(token) - len(token.removeprefix(" "))
+                yield HiddenWord(line, start, position + len(token), is_end)
+
+
+def _lines(document: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a document that is given in pieces."""
+    rest = ""
+    for piece in document:
+        *lines, rest = (rest + piece).split("\n")
+        yield from (line.removesuffix("\r") for line in lines)
+    if rest:
+        yield rest
+
+
+def _with_last(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each line, and whether it is the last one."""
+    before = next(lines, None)
+    while before is not None:
+        line = next(lines, None)
+        yield before, line is None
+        before = line
 
 
 def _rank(word: str, found: list[str]) -> int:

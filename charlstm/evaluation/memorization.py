@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.arrays import Ids, Mask
 from charlstm.config import SampleConfig
+from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
@@ -61,12 +62,24 @@ class Memorization(Result):
         seed: the seed of the generated text.
         generated: the overlap of the generated text with the training text.
         text: the overlap of another text with the training text; ``None`` if none was given.
+        unit: what a document is, such as ``"line"``; ``None`` if documents are whole files.
     """
 
     characters: int
     seed: int
     generated: Overlap
     text: Overlap | None
+    unit: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the shares by the names that ``--json`` prints."""
+        facts: dict[str, Any] = {"characters": self.characters, "seed": self.seed}
+        for name, overlap in (("generated", self.generated), ("text", self.text)):
+            if overlap is not None:
+                facts[name] = {str(length): share for length, share in overlap.shares.items()}
+                if self.unit is not None:
+                    facts[name][self.unit] = overlap.documents
+        return facts
 
 
 def measure_memorization(
@@ -115,6 +128,7 @@ def measure_memorization(
         seed=seed,
         generated=overlaps[0],
         text=overlaps[1] if text is not None else None,
+        unit=NAMES[training.unit] if training.within_files else None,
     )
 
 

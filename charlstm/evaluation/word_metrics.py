@@ -57,9 +57,7 @@ def evaluate_words(
         finder = WordFinder(tokenizer.segmentation)
         total += sum(1 for text in document for _ in finder.words(text))
     if not total:
-        raise CorpusError(
-            f"{texts.name}: there is no word to predict. Use --sample 0 to skip this."
-        )
+        raise CorpusError(f"{texts.name}: there is no word to predict.")
     drawn = np.random.default_rng(seed).choice(total, min(sample, total), replace=False)
     keyboard = Keyboard(engine, tokenizer)
     results = []

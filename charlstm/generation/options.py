@@ -112,10 +112,10 @@ def sample_config(options: SampleOptions | TextLimits) -> SampleConfig:
 
 
 def _texts(name: str, given: Any) -> tuple[str, ...]:
-    texts = (given,) if isinstance(given, str) else given
-    if not isinstance(texts, Iterable) or not all(isinstance(text, str) for text in texts):
+    texts = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not all(isinstance(text, str) for text in texts):
         raise ConfigError(f"`{name}` is {quoted(given)}: expected a text or a list of texts.")
-    return tuple(texts)
+    return texts
 
 
 def _biases(given: Any) -> tuple[tuple[str, float], ...]:

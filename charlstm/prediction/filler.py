@@ -20,6 +20,7 @@ from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.prompt_cache import PromptCache
 from charlstm.results import Result
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.segmentation import partial_word
 
 GAP = "___"
 # Four times as many find the hidden word of a novel as often, and take 2.5 times as long.
@@ -34,8 +35,7 @@ class Filling(Result):
     """A word that may fill a gap.
 
     Attributes:
-        text: the word, number or run of punctuation, including letters before the gap that it
-            completes.
+        text: the word or number, including letters before the gap that it completes.
         probability: its share of the probability of all candidates examined.
         insert: the text to put in place of the gap.
     """
@@ -121,6 +121,8 @@ class Filler:
         """
         left, right = self._normalized(left), self._normalized(right)
         found = self._predictor.predict(left, max(top, CANDIDATES), words_only=True)
+        if partial_word(left, self._tokenizer.segmentation).typed:
+            found = [each for each in found if each.kind == "completes"]
         candidates = {each.append: each for each in found if each.text}
         if not candidates:
             return []

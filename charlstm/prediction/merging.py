@@ -1,7 +1,8 @@
 """Which tokens of a vocabulary can't follow a text, because they would merge with it.
 
 The tokenizer decides: such a token would begin within a token of the whole text, like ``s`` after
-``word``. Only its first character matters. Characters that do the same after each example do the
+``word``. Only its first character matters in real vocabularies, whose tokens contain no ``'s``.
+Characters that do the same after each example do the
 same after any text, except that a run of one character is a token. So one of them is tried for all.
 """
 

@@ -15,7 +15,7 @@ from charlstm.checkpoint.listing import RunState, state_of
 from charlstm.checkpoint.reader import read_config, read_figures, read_history
 from charlstm.checkpoint.resume import Progress, read_progress
 from charlstm.checkpoint.schema import MODEL, Figures, RunConfig
-from charlstm.errors import CheckpointDamaged
+from charlstm.errors import CheckpointError
 from charlstm.training.observer import StopReason
 
 # Nats above the best validation loss that count as overfitting. Seeds differ by less.
@@ -74,7 +74,7 @@ def read_outcome(folder: Path) -> Outcome:
     figures = read_figures(folder) if (folder / MODEL).exists() else None
     try:
         progress = read_progress(folder, config)
-    except CheckpointDamaged:
+    except CheckpointError:  # damaged, not readable, or removed by the run meanwhile
         progress = None
     return outcome_of(config, history, figures, progress, state_of(folder))
 

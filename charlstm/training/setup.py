@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -246,7 +247,7 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
     except CorpusChanged:
         raise
     except (CorpusError, UsageError) as error:
-        reason, *_ = str(error).rstrip(".").split(". ")
+        reason = _first_sentence(str(error))
         raise CorpusError(
             f"{folder}: the text of this run can't be read ({reason}). Restore it, or train on "
             f"another text with `from_checkpoint` {folder}."
@@ -264,6 +265,11 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
         processors=processor_count(),
     )
     return Run(folder, config, prepared, plan, resumes=True)
+
+
+def _first_sentence(message: str) -> str:
+    """Return the first sentence of a message, whose remedy fits another command."""
+    return re.split(r"\. (?=[A-Z])", message.rstrip("."), maxsplit=1)[0]
 
 
 def _check_text_is_there(folder: Path, corpus: CorpusConfig) -> None:

@@ -11,7 +11,7 @@ import charlstm
 from charlstm.api.arguments import suggesting
 from charlstm.checkpoint.names import shipped_folder
 from charlstm.config import SampleConfig
-from charlstm.errors import ConfigError, UsageError
+from charlstm.errors import ConfigError
 from charlstm.generation.options import SampleOptions, TextLimits, sample_config
 from tests.messages import raises_naming
 
@@ -71,6 +71,21 @@ CALLS = [
     ("predict", {"tokens": True, "words": 2}, "tokens"),
     ("score", {"context": 5}, "context"),
     ("score", {"context": "a", "carry": True}, "carry"),
+    ("fill", {"text": 5}, "text"),
+    ("fill", {"text": "a ___", "top": 0}, "top"),
+    ("fill", {"text": "a ___", "gap": ""}, "gap"),
+    ("generate", {"known": "abc"}, "known"),
+    ("generate", {"known": 5}, "known"),
+    ("generate", {"unique": "no"}, "unique"),
+    ("generate", {"novel": 1}, "novel"),
+    ("predict", {"words_only": "no"}, "words_only"),
+    ("score", {"carry": "no"}, "carry"),
+    ("rank", {"per_character": "no"}, "per_character"),
+    ("evaluate", {"texts": [5]}, "texts"),
+    ("evaluate", {"text": __file__, "encoding": 5}, "encoding"),
+    ("evaluate", {"text": __file__, "paragraphs": "no"}, "paragraphs"),
+    ("evaluate_gaps", {"texts": ["a"], "sample": 0}, "sample"),
+    ("memorization", {"training_text": __file__, "characters": 0}, "characters"),
     ("evaluate", {"texts": "a"}, "texts"),
     ("evaluate", {"text": __file__, "encoding": "utf-99"}, "encoding"),
     ("evaluate", {"text": __file__, "format": "xml"}, "format"),
@@ -87,7 +102,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("method", "given", "name"), CALLS)
 def test_a_wrong_argument_is_named(model, method, given, name):
-    with raises_naming(ConfigError, f"{name}"):
+    with raises_naming(ConfigError, f"`{name}`"):
         getattr(model, method)(**given)
 
 
@@ -113,6 +128,9 @@ NAMES = [
     (lambda _: charlstm.load("shakespeare", dtype="int8"), "load", "dtype", "precision"),
     (lambda _: charlstm.train("my.txt", lr=0.1), "train", "lr", "learning_rate"),
     (lambda _: charlstm.train("my.txt", epoch=1), "train", "epoch", "epochs"),
+    (lambda _: charlstm.train("my.txt", base_model="a"), "train", "base_model", "from_checkpoint"),
+    (lambda model: model.most_likely(beam_width=3), "most_likely", "beam_width", "beams"),
+    (lambda _: charlstm.plot("a", out="b"), "plot", "out", "output"),
     (lambda _: charlstm.train("my.txt", xyzzy=1), "train", "xyzzy", None),
 ]
 
@@ -158,7 +176,9 @@ def test_the_options_are_the_fields_of_the_configuration_and_are_documented():
 
 
 def test_one_text_is_a_list_of_one():
-    several = sample_config({"stop": ["a"], "ban": ("b",), "bias": [("c", 2.0)]})
+    rest = {"ban": ("b",), "bias": [("c", 2.0)]}
+    several = sample_config({"stop": ["a"], **rest})
+    assert sample_config({"stop": (text for text in ["a"]), **rest}) == several
     assert sample_config({"stop": "a", "ban": "b", "bias": {"c": 2.0}}) == several
     assert sample_config({}) == SampleConfig()
 
@@ -181,5 +201,3 @@ def test_load_finds_the_default_checkpoint(tmp_path, monkeypatch):
         charlstm.load()
     monkeypatch.setenv("CHARLSTM_CHECKPOINT", "shakespeare")
     assert charlstm.load(threads=1).checkpoint.folder == shipped_folder() / "shakespeare"
-    with pytest.raises(UsageError):
-        charlstm.load("shakespeare", precision="int4")

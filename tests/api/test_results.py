@@ -38,6 +38,7 @@ def test_results_are_frozen_dataclasses_with_the_names_of_json(model, printed, t
     (sample,) = model.generate("ROMEO:", length=9, seed=1, alternatives=2)
     results = [sample, sample.per_token[0], *model.predict("to be", top=2), *model.score("To be")]
     results += [model.evaluate(text), model.evaluate_words(text, sample=3)]
+    assert model.memorization(text, characters=100).to_dict()["characters"] >= 100
     results += [model.evaluate_gaps(text, sample=3), model.memorization(text, characters=100)]
     for result in results:
         assert isinstance(result, Result)
@@ -79,7 +80,11 @@ CALLS = {
         lambda model: model.most_likely("né", length=2),
         lambda model: model.predict("né"),
     ],
-    "text": [lambda model: model.score("né"), lambda model: model.rank("né")],
+    "text": [
+        lambda model: model.score("né"),
+        lambda model: model.rank("né"),
+        lambda model: model.fill("né ___"),
+    ],
     "context": [lambda model: model.score("no", context="né")],
 }
 

@@ -7,6 +7,7 @@ import math
 import pytest
 
 import charlstm
+from charlstm.config import Division
 from charlstm.corpus.documents import Corpus
 from charlstm.evaluation.gap_metrics import evaluate_gaps, hidden_words
 from tests.messages import raises_naming
@@ -25,12 +26,24 @@ def texts_of(model, *texts):
 
 def test_each_word_is_hidden_with_the_rest_of_its_line(model):
     found = list(hidden_words(model.tokenizer, texts_of(model, "(an old) dog,\nis 4\n", "x")))
-    assert found == [
-        ("(", "an", " old) dog,"), ("(an ", "old", ") dog,"), ("(an old) ", "dog", ","),
-        ("", "is", " 4"), ("is ", "4", ""), ("", "x", ""),
-    ]  # fmt: skip
-    for left, word, right in found:
-        assert left + word + right in ("(an old) dog,", "is 4", "x")
+    assert [(each.line[each.start : each.stop], each.line, each.is_end) for each in found] == [
+        *((word, "(an old) dog,", False) for word in ("an", "old", "dog")),
+        *((word, "is 4", True) for word in ("is", "4")),
+        ("x", "x", True),
+    ]
+
+
+def test_the_end_of_a_document_is_scored_only_after_its_last_line(monkeypatch, names):
+    model = charlstm.load(names, threads=1)
+    asked = []
+    filler = model.filler()
+    monkeypatch.setattr(
+        type(filler), "fill",
+        lambda _, left, right, top, *, is_end: asked.append((left, right, is_end)) or [],
+    )  # fmt: skip
+    texts = model.texts_of(Corpus.of_texts(["anna\nbert\n"]), Division(unit="file"))
+    evaluate_gaps(model.tokenizer, model.predictor(), filler, texts, sample=9, seed=1)
+    assert asked == [("", "", False), ("", "", True)]
 
 
 def figures(model, text, sample=100, seed=1):
