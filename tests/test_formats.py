@@ -31,6 +31,8 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.messages import assert_error
 from tests.oracles import network
 
+pytestmark = pytest.mark.filterwarnings("ignore::charlstm.UnknownCharacterWarning")
+
 DATA = Path(__file__).parent / "data"
 FORMATS = range(1, FORMAT + 1)
 EXPECTED = {

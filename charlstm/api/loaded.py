@@ -137,7 +137,7 @@ class LoadedModel:
         is_decoded = texts is not None or not isinstance(text, str | os.PathLike | Sequence)
         for name in ("format", "encoding", "decode_errors"):
             if is_decoded and name in options:
-                raise UsageError(f"`{name}` can't be combined with a text that is read already.")
+                raise UsageError(f"`{name}` can't be combined with `texts` or a corpus.")
         check_text("encoding", options.get("encoding", ""))
         for name in ("paragraphs", "keep_breaks"):
             checked(name, options.get(name, False), bool)

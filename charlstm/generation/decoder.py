@@ -13,6 +13,7 @@ the index of a sample determine its random numbers. So a sample is the same in a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count, islice, starmap
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener, in_order
 from charlstm.generation.stopping import Endings, EndReason
+from charlstm.generation.unread import unread_ways
 from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
@@ -35,10 +37,6 @@ from charlstm.tokenizer.tokens import scored_token
 
 if TYPE_CHECKING:
     from charlstm.generation.match_reader import MatchReader, Verdict
-    from charlstm.generation.unread import Ways
-
-# Penalties ignore line ends, because verse, dialogue and lists repeat them.
-_LINE_ENDS = ("\n", "\r", "\r\n")
 
 
 def generate(
@@ -105,9 +103,13 @@ def excluded_ids(tokenizer: Tokenizer, *, ends: bool) -> Ids:
 
 
 def remembered_ids(tokenizer: Tokenizer) -> Ids:
-    """Return the id of each token as the penalties see it, int64 [V]."""
+    """Return the id of each token as the penalties see it, int64 [V].
+
+    They ignore line ends, because verse, dialogue and lists repeat them.
+    """
+    ends = [i for i, piece in enumerate(tokenizer.pieces) if piece in ("\n", "\r", "\r\n")]
     remembered = np.arange(tokenizer.vocab_size)
-    remembered[[i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]] = EMPTY
+    remembered[ends] = EMPTY
     return remembered
 
 
@@ -183,7 +185,6 @@ class BatchDecoder:
         config = config.for_level(tokenizer.level)
         self._engine = engine
         self._tokenizer = tokenizer
-        self._pieces = tokenizer.pieces
         self._config = config
         self._seed = seed
         self._on_text = on_text
@@ -261,7 +262,7 @@ class BatchDecoder:
         spells = self._tokenizer.spells
         logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
         words = [forced_prefix for _, forced_prefix in split]
-        ways = self._ways(words, logits, state)
+        ways = unread_ways(self._engine, self._tokenizer, words, logits, state, self._never)
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
@@ -332,7 +333,7 @@ class BatchDecoder:
         for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
             if row.text is None:
                 continue
-            piece = "" if index in dropped else self._pieces[token_id]
+            piece = "" if index in dropped else self._tokenizer.pieces[token_id]
             shown, reason = row.text.add(piece, may_end=may_end[index])
             if reason is not None:
                 row.finish_reason = reason
@@ -345,22 +346,13 @@ class BatchDecoder:
                 value = float(log_probabilities[index])
                 row.drawn.append(self.drawn(token_id, value, batch.logits[index]))
 
-    def _ways(self, words: list[str], logits: Floats, state: Floats) -> Sequence[Ways | None]:
-        """Return the ways to write the ends of prompts that were not read."""
-        if not any(words):
-            return [None] * len(words)
-        from charlstm.generation.unread import unread_ways
-
-        return unread_ways(self._engine, self._tokenizer, words, logits, state, self._never)
-
     def drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
         """Return a token with log-probability ``value`` and the most likely alternatives."""
+        scored = partial(scored_token, self._tokenizer)
         offset = value - float(logits[token_id])  # from logits to log-probabilities
-        alternatives = tuple(
-            scored_token(self._tokenizer, other, float(logits[other]) + offset)
-            for other in likeliest(logits, self._alternatives or 0).tolist()
-        )
-        found = scored_token(self._tokenizer, token_id, value)
+        others = likeliest(logits, self._alternatives or 0).tolist()
+        alternatives = tuple(scored(other, float(logits[other]) + offset) for other in others)
+        found = scored(token_id, value)
         return SampledToken(found.text, value, found.special, alternatives)
 
     def _finish(self, batch: Batch, index: int, row: _Row, last: float) -> Sample | None:

@@ -12,14 +12,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats
 from charlstm.engine.inference import Engine
-from charlstm.generation.coverings import CoveringSearch, PieceIndex
 from charlstm.metrics import log_normalizers, softmax
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
+
+if TYPE_CHECKING:
+    from charlstm.generation.coverings import CoveringSearch, PieceIndex
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,8 @@ def unread_ways(
         return [None] * len(unread)
     if tokenizer.spells:
         return _spelled(engine, tokenizer, unread, states, excluded)
+    from charlstm.generation.coverings import CoveringSearch
+
     index = _index_of(tokenizer)
 
     def probabilities(logits: Floats) -> Doubles:
@@ -71,6 +76,8 @@ def unread_ways(
 
 @lru_cache(maxsize=1)
 def _index_of(tokenizer: Tokenizer) -> PieceIndex:
+    from charlstm.generation.coverings import PieceIndex
+
     return PieceIndex(tokenizer.pieces)
 
 

@@ -87,7 +87,6 @@ CALLS = [
     ("evaluate_gaps", {"texts": ["a"], "sample": 0}, "sample"),
     ("memorization", {"training_text": __file__, "characters": 0}, "characters"),
     ("evaluate", {"texts": "a"}, "texts"),
-    ("evaluate", {"text": __file__, "encoding": "utf-99"}, "encoding"),
     ("evaluate", {"text": __file__, "format": "xml"}, "format"),
     ("evaluate", {"text": __file__, "decode_errors": "ignore"}, "decode_errors"),
     ("evaluate", {"text": __file__, "delimiter": 5}, "delimiter"),

@@ -53,7 +53,7 @@ def test_version(charlstm):
         (["generate", "--length"], ["--length", "TOKENS"]),
         (["train", "--lines=5"], ["--lines", "no value"]),
         (["score"], ["CHECKPOINT", "charlstm models"]),
-        (["info", "a", "b c"], ["unexpected", "'b c'"]),
+        (["export", "a", "b c"], ["unexpected", "'b c'"]),
         (["generate", "a", "the"], ["unexpected", "the", "-p"]),
         (["train", "a.txt", "-o", "file"], ["--output", "file", "folder"]),
         (["--nothing"], ["--nothing"]),

@@ -148,7 +148,7 @@ def test_a_checkpoint_is_no_text(charlstm, prose, files, command):
 def test_two_checkpoints_are_not_compared(charlstm, prose, files):
     shutil.copytree(prose, "other")
     result = charlstm("evaluate", prose, "other", "plain.txt")
-    assert_error(result, 1, "other", "checkpoint", "one at a time")
+    assert_error(result, 1, "other", "checkpoint", "--models")
     result = charlstm("evaluate", prose, "plain.txt", "--sample", 0, "--against", "other")
     assert_error(result, 1, "other", "checkpoint")
 

@@ -28,13 +28,13 @@ def test_it_validates_and_tells_no_perplexity_of_words(charlstm, tmp_path, text)
     assert facts["figures"]["valid_word_perplexity"] is None
     assert len(text) // 20 < facts["provenance"]["valid_characters"] <= len(text) // 10 + 1
     assert "per token" in charlstm("info", "model").out
-    assert "per word (whitespace-separated)" not in charlstm("info", "model").out
+    assert "per whitespace-separated word" not in charlstm("info", "model").out
     options = ["text.txt", "--sample", 0, "-q"]
     assert (
         json.loads(charlstm("evaluate", "model", *options, "--json").out)["word_perplexity"] is None
     )
     table = charlstm("evaluate", "model", *options).out
-    assert "perplexity, words       none per whitespace word" in table
+    assert "perplexity, words       none, too little white space" in table
 
 
 def test_a_text_with_white_space_has_it(charlstm, tmp_path):
@@ -42,7 +42,7 @@ def test_a_text_with_white_space_has_it(charlstm, tmp_path):
     result = charlstm("train", "text.txt", *QUICK, "--json", "-o", "model")
     assert json.loads(result.out)["valid_word_perplexity"] > 1
     assert "per word" in result.err
-    assert "per word (whitespace-separated)" in charlstm("info", "model").out
+    assert "per whitespace-separated word" in charlstm("info", "model").out
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_a_changed_store_needs_another_version(folder):
             cache.clear()
     assert (prepare_module.STORE_VERSION, digest.hexdigest()) == (
         9,
-        "ac64b9af4168faed67804b9ee9330a2e42146211ba719318643b0129fb5e6556",
+        "ff6efdb680e5dd06f9916459dd5676b76ed852e4efe6e1ee682c1425c9e947f8",
     )
 
 

@@ -58,7 +58,7 @@ def test_windows_end_where_words_begin(tokenizer, documents, data):
 
 def test_a_text_without_words_is_refused(sentence):
     refused = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
-    sentence(refused, "it", "no word", "--sample 0")
+    sentence(refused, "it", "no word", "no word")
 
 
 @LEVELS

@@ -11,6 +11,8 @@ from charlstm import load
 from charlstm.checkpoint.reader import read_checkpoint
 from tests.look.helpers import ENGLISH, SHAKESPEARE, page_of, shakespeare
 
+pytestmark = pytest.mark.filterwarnings("ignore::charlstm.UnknownCharacterWarning")
+
 TEXT = "ROMEO:\nWhat say you to my suit?\n\nJULIET:\nGood night, good night! (he said)\n"
 
 

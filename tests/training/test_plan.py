@@ -240,8 +240,7 @@ def test_a_text_that_is_too_short_is_refused(level, tokens, characters_per_token
         "4 streams of 16 tokens",
         64,
         f"{characters:,} characters",
-        "`streams`",
-        "`sequence_length`",
+        "`valid_fraction`",
     )
 
 
@@ -261,8 +260,7 @@ def test_a_text_shorter_than_a_chosen_batch_is_refused(streams, sequence_length,
         f"{sequence_length} tokens",
         f"{needed:,}",
         f"{math.ceil(needed / 0.9):,} characters",
-        "`streams`",
-        "`sequence_length`",
+        "`valid_fraction`",
     )
 
 
