@@ -82,7 +82,7 @@ def list_of_texts(name: str, value: str | Iterable[str]) -> list[str]:
         ConfigError: if it is neither.
     """
     if isinstance(value, str):
-        return [value]
+        return [str(value)]
     given: Any = value
     texts = list(given) if isinstance(given, Iterable) else [given]
     for text in texts:
@@ -91,4 +91,4 @@ def list_of_texts(name: str, value: str | Iterable[str]) -> list[str]:
             raise ConfigError(
                 f"`{name}` {verb} {quoted(text)}: expected a string or a list of strings."
             )
-    return texts
+    return list(map(str, texts))  # also those of NumPy, which JSON can't represent

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Unpack
 
 from charlstm.api.arguments import NumberOfThreads, suggesting
 from charlstm.api.loaded import LoadedModel, TextOptions
+from charlstm.api.user_warnings import warn
 from charlstm.config import Count, Seed
+from charlstm.errors import UnknownCharacterWarning
 from charlstm.validation import checked
 
 if TYPE_CHECKING:
@@ -51,7 +53,13 @@ class MeasuredModel(LoadedModel):
         from charlstm.evaluation.text_metrics import evaluate_text
 
         with self._read(text, texts, options) as documents:
-            return evaluate_text(self.engine, self.tokenizer, documents)
+            figures = evaluate_text(self.engine, self.tokenizer, documents)
+        if figures.unknown:
+            count = f"{figures.unknown:,} of {figures.tokens:,} tokens"
+            warn(
+                f"{count} are unknown characters, so figures don't compare", UnknownCharacterWarning
+            )
+        return figures
 
     @suggesting(TextOptions)
     def evaluate_words(

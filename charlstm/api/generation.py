@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,7 +18,7 @@ from charlstm.config import Count, Seed
 from charlstm.errors import ConfigError
 from charlstm.generation.drawing import draw_samples
 from charlstm.generation.options import SampleOptions, TextLimits, sample_config
-from charlstm.generation.samples import Sample, TextListener, with_prompt
+from charlstm.generation.samples import Sample, TextListener, with_columns, with_prompt
 from charlstm.validation import checked, quoted
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class GeneratingModel(MeasuredModel):
             prompt: as for ``generate``.
             count: as for ``generate``.
             seed: as for ``generate``.
-            on_text: called with the index of a sample and its next piece of text.
+            on_text: called with the index of a sample and its next piece of text. Can't be combined
+                with options that reject samples.
             unique: as for ``generate``.
             novel: as for ``generate``.
             against: as for ``generate``.
@@ -116,6 +117,9 @@ class GeneratingModel(MeasuredModel):
             CharlstmError: as ``generate``, for arguments at once and for samples while they come.
         """
         prompts = self._prompts(prompt)
+        rejects = unique or novel or known is not None or against != () or options.get("finished")
+        if on_text is not None and rejects:
+            raise ConfigError("`on_text` can't be combined with options that reject samples.")
         return self._samples(
             prompts,
             options,
@@ -160,7 +164,7 @@ class GeneratingModel(MeasuredModel):
         ends = self.checkpoint.config.provenance.ends
         check_finished(config, self.tokenizer, ends=ends)
         found = [
-            with_prompt(sample, prompt)
+            self._given(sample, prompt)
             for prompt in self._prompts(prompt)
             for sample in beam_search(
                 self.engine,
@@ -200,14 +204,22 @@ class GeneratingModel(MeasuredModel):
             unique=checked("unique", unique, bool),
             ends=self.checkpoint.config.provenance.ends,
         )
-        return (with_prompt(sample, prompts[sample.index // count]) for sample in samples)
+        return (self._given(sample, prompts[sample.index // count]) for sample in samples)
+
+    def _given(self, sample: Sample, prompt: str) -> Sample:
+        """Return a sample with its prompt as given, and with columns if it is a record."""
+        division = self.checkpoint.config.corpus.division
+        columns = division.columns if division.unit == "record" else ()
+        return with_columns(with_prompt(sample, prompt), columns)
 
     def _known(
         self, novel: bool, against: Address | Iterable[Address], known: Container[str] | None
     ) -> Container[str] | None:
         given: Any = known
-        if isinstance(given, str) or not (given is None or isinstance(given, Container)):
+        if isinstance(given, str) or not (given is None or isinstance(given, Container | Iterable)):
             raise ConfigError(f"`known` is {quoted(given)}: expected a collection of texts.")
+        if isinstance(given, Iterable) and not isinstance(given, Set | Mapping):
+            known = frozenset(given)
         if not checked("novel", novel, bool) and against == ():
             return known
         from charlstm.corpus.documents import addresses_of

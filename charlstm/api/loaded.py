@@ -36,7 +36,8 @@ class TextOptions(TypedDict, total=False):
     Attributes:
         paragraphs: whether each paragraph is a document.
         delimiter: the line between two documents.
-        columns: the columns of a table that make up a document: names, or numbers from 1.
+        columns: the columns of a table that make up a document: ``"title,body"``, or ``"2,3"`` for
+            a table without a header row.
         keep_breaks: whether line breaks and tabs in the cells of a table are kept.
         format: ``"auto"`` (by file name), ``"text"``, ``"csv"``, ``"tsv"``, ``"jsonl"`` or
             ``"json"``.

@@ -33,6 +33,7 @@ from charlstm.engine.graph import EnginePrecision
 from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
+from charlstm.prediction.gaps import GAP, split_at_gaps
 from charlstm.validation import checked, quoted
 
 if TYPE_CHECKING:
@@ -166,16 +167,16 @@ class LanguageModel(GeneratingModel):
         return found[0] if isinstance(prompt, str) else found
 
     @overload
-    def fill(self, text: str, *, gap: str = "___", top: int = 5) -> FilledText: ...
+    def fill(self, text: str, *, gap: str = GAP, top: int = 5) -> FilledText: ...
 
     @overload
     def fill(
-        self, text: list[str] | tuple[str, ...], *, gap: str = "___", top: int = 5
+        self, text: list[str] | tuple[str, ...], *, gap: str = GAP, top: int = 5
     ) -> list[FilledText]: ...
 
     @suggesting()
     def fill(
-        self, text: str | list[str] | tuple[str, ...], *, gap: str = "___", top: int = 5
+        self, text: str | list[str] | tuple[str, ...], *, gap: str = GAP, top: int = 5
     ) -> FilledText | list[FilledText]:
         """Fill the gaps of a text with the words that make the whole text most probable.
 
@@ -196,13 +197,11 @@ class LanguageModel(GeneratingModel):
         """
         texts = list_of_texts("text", text)
         check_text("gap", gap)
-        if not gap:
-            raise ConfigError("`gap` can't be an empty text.")
-        for each in texts:
-            if gap not in each:
+        parts = [split_at_gaps(each, gap) for each in texts]
+        for each, split in zip(texts, parts, strict=True):
+            if len(split) == 1:
                 raise ConfigError(f"`text` is {quoted(each)}, without a gap: expected {gap} in it.")
-        top = checked("top", top, NumberOfPredictions)
-        read = [self.normalized(each.replace(gap, "")) for each in texts]
+        read = [self.normalized("".join(split)) for split in parts]
         warn_of_unknown(self.tokenizer, read, "text")
         filler = self.filler()
         found = [filler.fill_text(each, gap=gap, top=top) for each in texts]
@@ -241,7 +240,7 @@ class LanguageModel(GeneratingModel):
         if any(score.unknown for score in scores):
             warn_of_unknown(self.tokenizer, read, "text")
         warn_of_unknown(self.tokenizer, [self.normalized(context)], "context")
-        return [replace(score, text=text) for score, text in zip(scores, texts, strict=True)]
+        return [replace(score, text=str(text)) for score, text in zip(scores, texts, strict=True)]
 
 
 @suggesting()

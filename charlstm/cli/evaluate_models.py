@@ -53,9 +53,15 @@ def compare_models(
             measured.append(facts)
             notes |= dict.fromkeys(corpus.notes.untold())
     note_all(notes)
-    best = min(_fair(measured), key=lambda row: measured[row]["bits_per_character"])
+    fair = _fair(measured)
+    best = min(fair, key=lambda row: measured[row]["bits_per_character"]) if fair else None
     if options["as_json"]:
-        write_json({"models": _listed(folders, models, measured), "best": str(folders[best])})
+        write_json(
+            {
+                "models": _listed(folders, models, measured),
+                "best": None if best is None else str(folders[best]),
+            }
+        )
         return
     _note_differences(names, models, measured, options)
     write_text(models_table(names, models, measured))
@@ -91,12 +97,11 @@ def _unknown_share(facts: dict[str, Any]) -> float:
 
 
 def _fair(measured: Sequence[dict[str, Any]]) -> list[int]:
-    """Return the models that can represent almost all of the text; all of them if none can.
+    """Return the models that can represent almost all of the text.
 
     An unknown token stands for many characters, so it is easier to predict than each of them.
     """
-    everyone = range(len(measured))
-    return [row for row in everyone if _unknown_share(measured[row]) < _FAIR] or list(everyone)
+    return [row for row, facts in enumerate(measured) if _unknown_share(facts) < _FAIR]
 
 
 def _unknown(model: LanguageModel, texts: Texts) -> Counter[str]:

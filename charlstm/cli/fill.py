@@ -16,14 +16,13 @@ from charlstm.cli.prompts import UnknownOnce, lines_of_stdin, note_long
 from charlstm.cli.shares import show_share
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
+from charlstm.prediction.gaps import GAP, split_at_gaps
 from charlstm.validation import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from charlstm.prediction.filler import FilledText, Filler
-
-GAP = "___"
 
 what = OptionGroup("Filling")
 output = OptionGroup("Output")
@@ -53,8 +52,7 @@ def command(checkpoint: Path, text: str | None, **options: Any) -> None:
     Without TEXT, or with -, each line of stdin is a text and gets one line of JSON at once. A line
     may be without a gap.
     """
-    if not options["gap"]:
-        raise UsageError("--gap can't be an empty text.")
+    split_at_gaps("", options["gap"])  # raises an error for an empty marker before anything is read
     lines = text in (None, "-")
     if lines and sys.stdin is None:
         raise UsageError("stdin is closed. Pipe lines in, or give a text.")
@@ -91,7 +89,7 @@ def _check_gap(text: str, gap: str) -> None:
 
 def _fill(filler: Filler, text: str, unknown: UnknownOnce, options: dict[str, Any]) -> FilledText:
     gap = options["gap"]
-    unknown.check(text.replace(gap, ""))
+    unknown.check("".join(split_at_gaps(text, gap)))
     return filler.fill_text(text, gap=gap, top=options["top"])
 
 

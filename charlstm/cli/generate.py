@@ -220,7 +220,6 @@ def _printer(model: LanguageModel, options: dict[str, Any]) -> Printer:
     division = model.checkpoint.config.corpus.division
     return Printer(
         separator=separator_of(division),
-        columns=division.columns if division.unit == "record" else (),
         echo=not options["no_prompt"],
         as_json=options["as_json"],
         show_probs=options["show_probs"],

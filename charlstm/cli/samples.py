@@ -27,7 +27,6 @@ class Printer:
         separator: the text between samples, as ``separator_of`` returns it.
         echo: whether to print the prompt before the text.
         as_json: whether to print one JSON object for each sample instead of its text.
-        columns: the columns of the table that the model was trained on, if it was one.
         show_probs: whether to color tokens by their probability on a terminal.
         hidden: returns how many characters sampled after a prompt repeat its end.
 
@@ -43,14 +42,12 @@ class Printer:
         separator: str,
         echo: bool,
         as_json: bool,
-        columns: tuple[str, ...] = (),
         show_probs: bool,
         hidden: Callable[[str], int],
     ) -> None:
         self._separator = separator
         self._echo = echo
         self._as_json = as_json
-        self._columns = columns
         self._hidden = hidden
         self.printed = 0
         self._streams = False
@@ -77,9 +74,7 @@ class Printer:
         """Print a sample, or the end of one that was streamed."""
         self.tokens += sample.tokens
         if self._as_json:
-            from charlstm.generation.samples import with_columns
-
-            write_json(with_columns(sample, self._columns).to_dict())
+            write_json(sample.to_dict())
             self.printed += 1
             return
         prompt = sample.prompt if self._echo else ""

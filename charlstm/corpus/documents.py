@@ -324,7 +324,7 @@ def addresses_of(corpus: Address | Iterable[Address], name: str | None = None) -
         ConfigError: if one is neither a string nor a path.
     """
     if isinstance(corpus, str | os.PathLike):
-        return (os.fspath(corpus),)
+        return (str(os.fspath(corpus)),)
     addresses = tuple(corpus) if isinstance(corpus, Iterable) else (corpus,)
     for address in addresses:
         if not isinstance(address, str | os.PathLike):
@@ -333,7 +333,7 @@ def addresses_of(corpus: Address | Iterable[Address], name: str | None = None) -
                 if name is None
                 else f"`{name}` is {address!r}: expected a string."
             )
-    return tuple(os.fspath(address) for address in addresses)
+    return tuple(str(os.fspath(address)) for address in addresses)
 
 
 def corpus_of(

@@ -2,6 +2,7 @@
 
     predictor           the predictions for a prompt; completions of a half-typed word
     filler              words for gaps, from the text on both sides
+    gaps                where the gaps of a text are
     prompt_cache        the states after recent prompts
     best_first_search   the search over paths of tokens
     clusters            which tokens belong to the same visible character

@@ -14,15 +14,14 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.engine.inference import Engine
-from charlstm.errors import ConfigError
 from charlstm.metrics import log_probabilities
+from charlstm.prediction.gaps import GAP, split_at_gaps
 from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.prompt_cache import PromptCache
 from charlstm.results import Result
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
 
-GAP = "___"
 # Four times as many find the hidden word of a novel as often, and take 2.5 times as long.
 CANDIDATES = 64
 # A candidate this many nats behind the best one, at the same point of the right side, is dropped.
@@ -94,15 +93,13 @@ class Filler:
 
         Args:
             text: a text with gaps, or without any.
-            gap: what marks a gap.
+            gap: what marks a gap, as for ``split_at_gaps``.
             top: the maximum number of words for each gap, 1 or more.
 
         Raises:
             ConfigError: if ``gap`` is empty.
         """
-        if not gap:
-            raise ConfigError("`gap` can't be an empty text.")
-        filled, *rest = text.split(gap)
+        filled, *rest = split_at_gaps(text, gap)
         gaps = []
         for number, right in enumerate(rest, 1):
             found = self.fill(filled, right, top, is_end=number == len(rest))
@@ -123,7 +120,8 @@ class Filler:
         found = self._predictor.predict(left, max(top, CANDIDATES), words_only=True)
         if partial_word(left, self._tokenizer.segmentation).typed:
             found = [each for each in found if each.kind == "completes"]
-        candidates = {each.append: each for each in found if each.text}
+        # A line break would put the word into another line.
+        candidates = {e.append: e for e in found if e.text and not {"\n", "\r"} & {*e.append}}
         if not candidates:
             return []
         inserts, ends = list(candidates), self._ends and is_end

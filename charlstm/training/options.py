@@ -26,6 +26,7 @@ from charlstm.corpus.division import chosen_division
 from charlstm.corpus.documents import Address, addresses_of
 from charlstm.errors import ConfigError, UsageError
 from charlstm.training.plan import selected
+from charlstm.validation import plain
 
 if TYPE_CHECKING:
     from charlstm.training.request import Request, Resumption
@@ -148,10 +149,13 @@ class Keywords:
 
 def options_set(options: TrainOptions) -> dict[str, Any]:
     """Return the options that are set, without empty lists and flags that are off."""
+    given = {name: plain(value) for name, value in options.items()}
     return {
         name: value
-        for name, value in options.items()
-        if value is not None and value not in ((), []) and not (name in FLAGS and value is False)
+        for name, value in given.items()
+        if value is not None
+        and not (isinstance(value, tuple | list) and not value)
+        and not (name in FLAGS and value is False)
     }
 
 

@@ -6,6 +6,8 @@ import dataclasses
 import json
 import warnings
 
+import numpy as np
+import pandas
 import pytest
 
 import charlstm
@@ -115,8 +117,9 @@ def test_known_characters_are_not_warned_of(model):
 
 def test_notes_on_a_text_are_warnings(model, tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"To be, or not to be. " * 9 + b"\xe9t\xe9")
-    with pytest.warns(charlstm.CharlstmWarning, match="latin"):
+    with pytest.warns(charlstm.CharlstmWarning) as caught:
         model.evaluate(tmp_path / "latin.txt", encoding="auto")
+    assert any("latin.txt" in str(warning.message) for warning in caught)
 
 
 # Methods that do what options do
@@ -135,6 +138,47 @@ def test_novel_samples_are_not_in_the_training_text(names, printed, tmp_path):
     assert not {each.text for each in others} & set(plain[:4])
     with raises_naming(charlstm.CharlstmError, "`novel`", "`against`"):
         charlstm.load("shakespeare").generate(novel=True)
+
+
+def test_known_texts_may_be_in_any_collection(names):
+    model = charlstm.load(names, threads=1)
+    plain = [each.text for each in model.generate(count=4, seed=1)]
+    expected = model.generate(count=4, seed=1, known=set(plain[:2]))
+    for known in (plain[:2], (text for text in plain[:2]), pandas.Series(plain[:2])):
+        assert model.generate(count=4, seed=1, known=known) == expected
+
+
+def test_rejected_samples_are_not_streamed(model):
+    for option in ({"unique": True}, {"known": {"a"}}, {"finished": True}):
+        with raises_naming(charlstm.CharlstmError, "`on_text`"):
+            model.stream(on_text=print, **option)
+
+
+def test_a_record_has_its_columns(tmp_path):
+    rows = "".join(f"{word},the {word} room\n" for word in ("good", "bad", "fine") * 30)
+    (tmp_path / "rooms.csv").write_text(f"label,text\n{rows}")
+    model = charlstm.train(
+        tmp_path / "rooms.csv", columns="label,text", steps=np.int64(30), units=16, layers=1,
+        embedding=8, streams=4, sequence_length=16, learning_rate=np.float32(0.01),
+        output=tmp_path / "model", quiet=True,
+    )  # fmt: skip
+    assert model.checkpoint.config.train.steps == 30
+    (sample,) = model.generate("fine\t", seed=1, length=9)
+    assert list(sample.columns) == ["label", "text"]
+    assert sample.columns["label"] == "fine"
+    assert model.most_likely("fine\t", length=5)[0].columns["label"] == "fine"
+
+
+def test_an_evaluation_warns_of_unknown_characters(model):
+    with pytest.warns(charlstm.UnknownCharacterWarning, match=r"^2 of 4 tokens are unknown"):
+        assert model.evaluate(texts=["né é"]).unknown == 2
+
+
+def test_texts_of_numpy_are_texts(model):
+    (score,) = model.score(np.str_("to be"))
+    assert json.loads(score.to_json())["text"] == "to be"
+    assert model.fill(np.str_("to ___ or")).to_json()
+    assert model.generate(np.str_("to"), length=2, seed=1)[0].to_json()
 
 
 def test_lists_of_prompts_are_one_batch(model):

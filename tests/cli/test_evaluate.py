@@ -264,6 +264,7 @@ def test_a_whole_text_has_the_same_score(charlstm, request, tmp_path, checkpoint
         assert score[name] == found[name]
 
 
+@pytest.mark.filterwarnings("ignore::charlstm.UnknownCharacterWarning")
 @EVERY
 def test_the_figures_are_there_in_python(charlstm, request, tmp_path, checkpoint):
     checkpoint = request.getfixturevalue(checkpoint)
@@ -290,6 +291,7 @@ def test_strings_are_documents(prose):
     assert two.loss == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::charlstm.UnknownCharacterWarning")
 @EVERY
 def test_dynamic_evaluation_is_there_in_python(charlstm, request, tmp_path, checkpoint):
     checkpoint = request.getfixturevalue(checkpoint)
@@ -398,7 +400,7 @@ def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
     for arguments, status, parts in (
         ([], 2, ["FILE", "folder", "glob pattern", "-", "corpus"]),
         (["empty"], 1, ["empty"]),
-        (["dots"], 1, ["dots", "word", "--sample 0"]),
+        (["dots"], 1, ["dots", "word", "no word"]),
         (["latin"], 1,
          ["latin", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
         (["-", "-"], 2, ["twice"]),

@@ -117,6 +117,21 @@ def test_another_marker_is_a_gap(prose):
         model.fill("a ___", top=0)
 
 
+def test_a_blank_is_of_any_length_and_no_word_is_put_into_another_line(prose):
+    model = charlstm.load(prose, threads=1)
+    for blank in ("___", "____", "__________"):
+        assert model.fill(f"the quick {blank} fox").filled == "the quick brown fox"
+    for text in ("3___ fox", "dog.___ the", "___"):
+        for words in model.fill(text, top=50).gaps:
+            assert not any({"\n", "\r"} & {*word.insert} for word in words)
+
+
+def test_letters_before_a_gap_are_completed(prose):
+    model = charlstm.load(prose, threads=1)
+    for word in model.fill("the qu___ brown", top=50).gaps[0]:
+        assert word.text == f"qu{word.insert}"
+
+
 def test_a_cached_text_and_a_new_one_are_filled_alike(model):
     filler = model.filler()
     texts = ["the quick ___ fox", "the quick ___ fox jumps", "the ___ brown fox"]
