@@ -197,6 +197,7 @@ class LanguageModel(GeneratingModel):
         """
         texts = list_of_texts("text", text)
         check_text("gap", gap)
+        top = checked("top", top, NumberOfPredictions)
         parts = [split_at_gaps(each, gap) for each in texts]
         for each, split in zip(texts, parts, strict=True):
             if len(split) == 1:

@@ -77,6 +77,7 @@ def signature(name: str, function: object) -> str:
         if each.name != "self"
     ]
     call = f"{name}{found.replace(parameters=given, return_annotation=inspect.Signature.empty)}"
+    call = call.replace("'", '"')
     if len(call) <= 88:
         return call
     lines, line = [], name + "("

@@ -33,7 +33,7 @@ def test_points_are_printed_as_json(charlstm, prose):
 
 
 def test_misuse(charlstm, prose, tmp_path):
-    assert_error(charlstm("plot", prose, "-o", tmp_path / "a.gif"), 2, "--output", ".svg", ".png")
+    assert_error(charlstm("plot", prose, "-o", tmp_path / "a.gif"), 2, "-o", ".svg", ".png")
     assert_error(charlstm("plot", prose, "--json", "-o", "a.svg"), 2, "--json", "-o")
     assert_error(charlstm("plot", prose, "--overwrite"), 2, "--overwrite", "-o")
     assert_error(charlstm("plot", "nowhere"), 1, "nowhere")

@@ -34,7 +34,7 @@ from typing import Any
 import click
 
 from charlstm.cli.app import cli
-from charlstm.errors import CharlstmError, OutOfMemory
+from charlstm.errors import CharlstmError, CharlstmWarning, OutOfMemory
 
 SECONDS = 30.0  # CPU time limit of a case, thousands of times what one takes
 DEEP = 90.0  # CPU time after which a worker that ignored the limit is killed
@@ -113,7 +113,9 @@ def judged(function: Callable[[], object], *, named: str = "", huge: bool = Fals
             because then the input made the command ask for too much.
     """
     try:
-        function()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CharlstmWarning)
+            function()
     except CharlstmError as error:
         check_message(str(error), named)
         if isinstance(error, OutOfMemory) or (_TOO_LARGE in str(error) and not huge):

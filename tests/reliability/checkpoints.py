@@ -13,7 +13,6 @@ import os
 import random
 import shutil
 import struct
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.graph import build_graph
 from charlstm.engine.inference import build_engine
-from charlstm.errors import UnknownCharacterWarning
 from charlstm.export import describe
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.char import CharTokenizer
@@ -925,12 +923,6 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
 
 def run(place: Path, draw: random.Random) -> None:
     """Generate, score and predict a few tokens, and describe the model for other programs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
-        try_all(place, draw)
-
-
-def try_all(place: Path, draw: random.Random) -> None:
     precision = draw.choice(("int8", "float32"))
     if draw.random() < 0.02:
         shutil.rmtree(os.environ["CHARLSTM_CACHE"], ignore_errors=True)
