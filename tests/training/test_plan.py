@@ -260,7 +260,7 @@ def test_a_text_shorter_than_a_chosen_batch_is_refused(streams, sequence_length,
         f"{sequence_length:,} tokens",
         f"{needed:,}",
         f"{math.ceil(needed / 0.9):,} characters",
-        "`valid_fraction`",
+        "or lower",
     )
 
 
