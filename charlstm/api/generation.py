@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -68,15 +68,16 @@ class GeneratingModel(MeasuredModel):
             CorpusError: if a file of ``against`` can't be read.
             GenerationError: if too few samples are unique, new or finished.
         """
-        prompts = self._prompts(prompt)
-        samples = self._samples(
-            prompts,
-            options,
+        samples = self.stream(
+            prompt,
             count=count,
             seed=seed,
             unique=unique,
-            known=self._known(novel, against, known),
+            novel=novel,
+            against=against,
+            known=known,
             alternatives=alternatives,
+            **options,
         )
         return list(samples)
 
@@ -120,16 +121,21 @@ class GeneratingModel(MeasuredModel):
         rejects = unique or novel or known is not None or against != () or options.get("finished")
         if on_text is not None and rejects:
             raise ConfigError("`on_text` can't be combined with options that reject samples.")
-        return self._samples(
-            prompts,
-            options,
+        count = checked("count", count, Count)
+        samples = draw_samples(
+            self.engine,
+            self.tokenizer,
+            [self.normalized(each) for each in prompts],
+            sample_config(options).with_texts(self.normalized),
             count=count,
-            seed=seed,
+            seed=fresh_seed() if seed is None else checked("seed", seed, Seed),
             on_text=on_text,
-            unique=unique,
+            alternatives=checked("alternatives", alternatives, NumberOfAlternatives | None),
             known=self._known(novel, against, known),
-            alternatives=alternatives,
+            unique=checked("unique", unique, bool),
+            ends=self.checkpoint.config.provenance.ends,
         )
+        return (self._given(sample, prompts[sample.index // count]) for sample in samples)
 
     @suggesting(TextLimits)
     def most_likely(
@@ -177,34 +183,6 @@ class GeneratingModel(MeasuredModel):
             )
         ]
         return [replace(sample, index=index) for index, sample in enumerate(found)]
-
-    def _samples(
-        self,
-        prompts: Sequence[str],
-        options: SampleOptions,
-        *,
-        count: int,
-        seed: int | None,
-        known: Container[str] | None,
-        unique: bool,
-        alternatives: int | None,
-        on_text: TextListener | None = None,
-    ) -> Iterator[Sample]:
-        count = checked("count", count, Count)
-        samples = draw_samples(
-            self.engine,
-            self.tokenizer,
-            [self.normalized(prompt) for prompt in prompts],
-            sample_config(options).with_texts(self.normalized),
-            count=count,
-            seed=fresh_seed() if seed is None else checked("seed", seed, Seed),
-            on_text=on_text,
-            alternatives=checked("alternatives", alternatives, NumberOfAlternatives | None),
-            known=known,
-            unique=checked("unique", unique, bool),
-            ends=self.checkpoint.config.provenance.ends,
-        )
-        return (self._given(sample, prompts[sample.index // count]) for sample in samples)
 
     def _given(self, sample: Sample, prompt: str) -> Sample:
         """Return a sample with its prompt as given, and with columns if it is a record."""

@@ -5,14 +5,16 @@ The context is the line of the word. ``prediction.filler`` fills the gaps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from charlstm.corpus.lines import split_lines
 from charlstm.errors import CorpusError
-from charlstm.evaluation.keystrokes import RANKS, accuracy_of, with_errors
+from charlstm.evaluation.keystrokes import RANKS, accuracy_of, rank_of, with_errors
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.evaluation.word_metrics import WordFinder
 from charlstm.prediction.filler import Filler
@@ -84,9 +86,9 @@ def evaluate_gaps(
             continue
         left, word, right = line[:start], line[start:stop], line[stop:]
         from_both = filler.fill(left, right, max(RANKS), is_end=is_end)
-        ranks.append(_rank(word, [each.text for each in from_both]))
+        ranks.append(rank_of(word, [each.text for each in from_both]))
         from_left = predictor.predict(left, max(RANKS), words_only=True)[: max(RANKS)]
-        left_ranks.append(_rank(word, [each.text for each in from_left]))
+        left_ranks.append(rank_of(word, [each.text for each in from_left]))
         if on_progress:
             on_progress(1)
     accuracy, errors = accuracy_of(ranks)
@@ -113,21 +115,13 @@ class HiddenWord(NamedTuple):
 def hidden_words(tokenizer: Tokenizer, texts: Texts) -> Iterator[HiddenWord]:
     """Yield each word of a text, with its line."""
     for document in texts.documents():
-        for line, is_end in _with_last(_lines(document)):
+        groups = split_lines(document, texts.name, "which is too long for a context. Break it up.")
+        lines = itertools.chain.from_iterable(group for group, _ in groups)
+        for line, is_end in _with_last(lines):
             finder = WordFinder(tokenizer.segmentation)
             for position, token in finder.words(line):
                 start = position + len(token) - len(token.removeprefix(" "))
                 yield HiddenWord(line, start, position + len(token), is_end)
-
-
-def _lines(document: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a document that is given in pieces."""
-    rest = ""
-    for piece in document:
-        *lines, rest = (rest + piece).split("\n")
-        yield from (line.removesuffix("\r") for line in lines)
-    if rest:
-        yield rest
 
 
 def _with_last(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
@@ -137,7 +131,3 @@ def _with_last(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
         line = next(lines, None)
         yield before, line is None
         before = line
-
-
-def _rank(word: str, found: list[str]) -> int:
-    return found.index(word) + 1 if word in found else 0

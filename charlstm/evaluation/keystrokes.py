@@ -214,7 +214,7 @@ class Keyboard:
         likeliest = self._likeliest(contexts, max(RANKS), Target.ALL)
         keystrokes = self._keystrokes(queries, contexts, likeliest)
         return [
-            WordResult(_rank(query.word, words), query.keystrokes, aided)
+            WordResult(rank_of(query.word, words), query.keystrokes, aided)
             for query, words, aided in zip(queries, likeliest, keystrokes, strict=True)
         ]
 
@@ -310,5 +310,6 @@ class Keyboard:
         return [[candidate.text for candidate in search.best()] for search in found]
 
 
-def _rank(word: str, likeliest: Sequence[str]) -> int:
+def rank_of(word: str, likeliest: Sequence[str]) -> int:
+    """Return the rank of a word from 1; 0 if it is not in the list."""
     return likeliest.index(word) + 1 if word in likeliest else 0

@@ -78,3 +78,12 @@ def test_the_sample_is_that_of_the_seed(model):
 def test_a_text_without_words_is_refused(model):
     with raises_naming(charlstm.CharlstmError, "word"):
         figures(model, "...\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_in_every_other_text(model, end):
+    found = list(hidden_words(model.tokenizer, texts_of(model, f"an old dog{end}is 4{end}")))
+    assert [(each.line, each.is_end) for each in found] == [
+        *[("an old dog", False)] * 3,
+        *[("is 4", True)] * 2,
+    ]
