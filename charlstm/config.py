@@ -42,6 +42,7 @@ Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Window = Annotated[int, Meta(ge=1, le=65_536)]
 Width = Annotated[int, Meta(ge=1, le=16_384)]
 Depth = Annotated[int, Meta(ge=1, le=64)]
+AttentionWindow = Annotated[int, Meta(ge=0, le=1024)]
 VocabularySize = Annotated[int, Meta(ge=2, le=2**21)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Rate = Annotated[float, Meta(ge=0.0, lt=1.0)]
@@ -55,6 +56,9 @@ LEAST_VALID = 3
 
 # The default of ``SampleConfig.loop_length``, the shortest repetition that is penalized, in tokens.
 LOOP_LENGTH: dict[Level, int] = {"char": 20, "subword": 8, "word": 4}
+
+# The maximum width of queries and keys.
+WIDEST_KEY = 64
 
 BUDGETS = ("epochs", "steps", "minutes")
 
@@ -178,7 +182,9 @@ class TokenizerConfig(Config, frozen=True, kw_only=True):
 class ModelConfig(Config, frozen=True, kw_only=True):
     """The network: an embedding, stacked LSTM layers and an output projection.
 
-    If it is ``tied``, the output projection uses the weights of the embedding.
+    If it is ``tied``, the output projection uses the weights of the embedding. With ``attention``,
+    the top layer attends to its last outputs, at most this many. If it is ``bidirectional``, the
+    model has a second network of the same sizes, which reads the text from its end.
     """
 
     vocab_size: VocabularySize
@@ -186,6 +192,8 @@ class ModelConfig(Config, frozen=True, kw_only=True):
     units: Width = 256
     layers: Depth = 2
     tied: bool = False
+    attention: AttentionWindow = 0
+    bidirectional: bool = False
 
     def check(self) -> None:
         """Check the widths of a tied projection."""
@@ -197,13 +205,19 @@ class ModelConfig(Config, frozen=True, kw_only=True):
 
     @property
     def parameters(self) -> int:
-        """The number of weights of the network."""
+        """The number of weights of a network; a bidirectional model has two networks."""
         cells = sum(
             4 * self.units * (self.input_width(layer) + self.units + 1)
             for layer in range(self.layers)
         )
+        attention = self.units * (2 * self.key_width + self.units) if self.attention else 0
         output = (1 if self.tied else self.units + 1) * self.vocab_size
-        return self.vocab_size * self.embedding + cells + output
+        return self.vocab_size * self.embedding + cells + attention + output
+
+    @property
+    def key_width(self) -> int:
+        """The width of the queries and keys of the attention."""
+        return min(self.units, WIDEST_KEY)
 
     def input_width(self, layer: int) -> int:
         """Return the width of the input of LSTM layer ``layer``, counting from 0."""

@@ -40,7 +40,8 @@ from charlstm.tokenizer.base import Tokenizer
 # Format 8: texts have a ``format``, ``include``, ``exclude`` and ``dedupe``; for tables, divisions
 # have ``columns`` and ``keep_breaks``.
 # Format 9: training may have a ``recurrent_dropout``.
-FORMAT = 9
+# Format 10: a network may have an ``attention``, and a model a second, backward network.
+FORMAT = 10
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -181,6 +182,10 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         shapes[f"lstm_{layer}/kernel"] = (config.input_width(layer), gates)
         shapes[f"lstm_{layer}/recurrent_kernel"] = (config.units, gates)
         shapes[f"lstm_{layer}/bias"] = (gates,)
+    if config.attention:
+        for name in ("query", "key"):
+            shapes[f"attention/{name}"] = (config.units, config.key_width)
+        shapes["attention/output"] = (config.units, config.units)
     if not config.tied:
         shapes["output/kernel"] = (config.units, config.vocab_size)
     shapes["output/bias"] = (config.vocab_size,)
