@@ -150,8 +150,8 @@ def _read_resume_header(
 ) -> tuple[dict[str, Described], dict[str, str]]:
     """Return the types of the tensors and the metadata of a resume file."""
     with open_regular_file(path) as (file, size):
-        # The weights, each with the optimizer's slots, and two states per layer.
-        most = _MOST_SLOTS * len(expected_shapes(config.model)) + 2 * config.model.layers
+        # The weights, each with the optimizer's slots, two states per layer and the window.
+        most = _MOST_SLOTS * len(expected_shapes(config.model)) + 2 * config.model.layers + 2
         return read_header(file, size, path, most, _LARGEST_ADDRESSES)
 
 

@@ -32,11 +32,15 @@ class GroupedOption(click.Option):
     """An option that the help page lists under a heading.
 
     Where ``show_default`` is a text, the help page ends the option with it: "[default: 5 a run]".
+    An option with a ``bare`` value may be given without one.
     """
 
-    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, heading: str, bare: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
+        self.bare = bare
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
         """Return the default, and the range if it is within 0 and 1.
@@ -84,12 +88,33 @@ class GroupedCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse a command line, and refuse an argument that is one too many."""
         with misuse_in(ctx):
-            rest = super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, self._completed(args))
         if rest and not ctx.resilient_parsing:
             raise click.UsageError(
                 f"unexpected argument {in_quotes(rest[0])}.{self._remedy(ctx, rest)}", ctx
             )
         return rest
+
+    def _completed(self, args: list[str]) -> list[str]:
+        """Add the value of each option that is given without one.
+
+        Click would take the argument after the option, such as a file, as its value.
+        """
+        bare = {
+            name: str(each.bare)
+            for each in self.params
+            if isinstance(each, GroupedOption) and each.bare is not None
+            for name in each.opts
+        }
+        completed: list[str] = []
+        for index, argument in enumerate(args):
+            if argument == "--":
+                return completed + args[index:]
+            completed.append(argument)
+            following = args[index + 1] if index + 1 < len(args) else ""
+            if argument in bare and not following.lstrip("-").isdecimal():
+                completed.append(bare[argument])
+        return completed
 
     def _remedy(self, ctx: click.Context, rest: list[str]) -> str:
         """Return what to do about arguments that are too many, "" if nothing is known."""

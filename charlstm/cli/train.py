@@ -102,6 +102,14 @@ output = OptionGroup("Output")
     show_default="tie with --level word",
     help="Use the embedding as the output projection. Needs --embedding equal to --units.",
 )
+@size.count(
+    "--attention",
+    bare=64,
+    most=1024,
+    show_default="none, 64 without a number",
+    help="Let the top layer attend to its last N outputs. Helps with texts that repeat themselves "
+    "exactly.",
+)
 @budget.number(
     "--epochs",
     within=Number(0, 1e9, min_open=True),

@@ -22,6 +22,7 @@ from charlstm.arrays import AnyIds, Weights
 from charlstm.config import Level, ModelConfig
 from charlstm.network.backend import tf
 from charlstm.network.model import Dropout, LSTMLanguageModel, set_weights
+from charlstm.network.states import States
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 
@@ -107,8 +108,8 @@ class DynamicEvaluator:
             yield SegmentScore(len(inputs), -float(nats))
 
     def _learning_step(
-        self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: list[Any]
-    ) -> tuple[tf.Tensor, list[Any]]:
+        self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: States
+    ) -> tuple[tf.Tensor, States]:
         """Score a segment [T] and take one step on it. Return its nats and the states after it."""
         # The rates are 0, but only the training mode of the network has a gradient.
         no_dropout = Dropout(tf.constant(0.0), tf.constant([0, 0], tf.int64))

@@ -1,4 +1,4 @@
-"""Builds the Keras model: embedding, stacked LSTM layers, output projection.
+"""Builds the Keras model: embedding, stacked LSTM layers, attention if any, output projection.
 
 The model maps ids and states to logits and states, and is stateless between calls. States are
 reset at each end-of-document token, so a document gets the same logits in the middle of a batch as
@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import ModelConfig
+from charlstm.network.attention import Attention, Window
 from charlstm.network.backend import keras, tf
 from charlstm.network.lstm import (
-    States,
     gpu_visible,
     lstm_layer,
     matmul,
     recurrent_kernel,
     stock_settings,
 )
+from charlstm.network.states import States, zero_states
 from charlstm.system.hardware import ProductType
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
@@ -85,6 +86,11 @@ class LSTMLanguageModel(keras.Model):
             )
             for layer in range(config.layers)
         ]
+        self.attention = None
+        if config.attention:
+            self.attention = Attention(
+                config.units, config.key_width, config.attention, seed=seed + 2000
+            )
         self.output_layer = OutputProjection(config, seed=seed + 1000)
         # Projecting a small table is cheaper than projecting the rows looked up in it.
         self.projects_table = config.vocab_size <= config.embedding and not gpu_visible()
@@ -94,22 +100,23 @@ class LSTMLanguageModel(keras.Model):
         self.embedding.build((None, None))
         for layer, lstm in enumerate(self.stack):
             lstm.build((None, None, self.config.input_width(layer)))
+        if self.attention is not None:
+            self.attention.build()
         self.output_layer.build()
         self.built = True
 
-    def zero_states(self, rows: int) -> list[States]:
-        """Return the initial states: zeros (h, c) for each layer, float32 [rows, units]."""
-        zeros = tf.zeros([rows, self.config.units])
-        return [(zeros, zeros)] * self.config.layers
+    def zero_states(self, rows: int) -> States:
+        """Return the states before the first token of a text."""
+        return zero_states(self.config, rows)
 
     def call(
-        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
-    ) -> tuple[tf.Tensor, list[States]]:
+        self, ids: tf.Tensor, states: States, dropout: Dropout | None = None
+    ) -> tuple[tf.Tensor, States]:
         """Return the logits of the next token after each token.
 
         Args:
             ids: int32 [batch, time].
-            states: (h, c) of each layer, float32 [batch, units].
+            states: the states before the first token.
             dropout: dropout of each layer's output in training, where matmuls may be bfloat16.
                 With ``None``, nothing is dropped and everything is float32.
 
@@ -123,8 +130,8 @@ class LSTMLanguageModel(keras.Model):
         return tf.transpose(logits, [1, 0, 2]), after
 
     def features(
-        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
-    ) -> tuple[tf.Tensor, list[States]]:
+        self, ids: tf.Tensor, states: States, dropout: Dropout | None = None
+    ) -> tuple[tf.Tensor, States]:
         """Return the output of the last layer; like ``call``, but time-major and without logits.
 
         Args:
@@ -140,26 +147,34 @@ class LSTMLanguageModel(keras.Model):
         return x if dropout is None else dropped(x, dropout.part(self.config.layers - 1)), after
 
     def outputs(
-        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
-    ) -> tuple[tf.Tensor, list[States]]:
-        """Return the output of the last layer before dropout; otherwise like ``features``."""
+        self, ids: tf.Tensor, states: States, dropout: Dropout | None = None
+    ) -> tuple[tf.Tensor, States]:
+        """Return the output of the last layer, or of the attention, before dropout.
+
+        Otherwise like ``features``.
+        """
         x, named = tf.convert_to_tensor(self.embedding.embeddings), {"ids": ids}
         if dropout is not None and dropout.tokens is not None:
             x *= token_mask(self.config.vocab_size, dropout.part(self.config.layers))
         if not self.projects_table:
             x, named = tf.gather(x, ids), {}
         keep = tf.cast(tf.not_equal(ids, END_OF_DOCUMENT), tf.float32)[:, :, None]
-        after = []
-        for layer, (lstm, state) in enumerate(zip(self.stack, states, strict=True)):
+        after = {}
+        for layer, lstm in enumerate(self.stack):
+            hidden, cell = f"h_{layer}", f"c_{layer}"
             options = {"keep": keep, "training": dropout is not None} | named
             if dropout is not None and layer:
                 x = dropped(x, dropout.part(layer - 1))
             if dropout is not None and dropout.recurrent is not None:
                 own = recurrent_kernel(lstm)
                 options["recurrent"] = dropped(own, dropout.recurrent.part(layer))
-            x, h, c = lstm(x, initial_state=list(state), **options)
+            before = [states[hidden], states[cell]]
+            x, after[hidden], after[cell] = lstm(x, initial_state=before, **options)
             named = {}
-            after.append((h, c))
+        if self.attention is not None:
+            window = Window(states["outputs"], states["filled"])
+            x, window = self.attention(x, keep, window)
+            after |= window._asdict()
         return x, after
 
     def project(self, features: tf.Tensor) -> tf.Tensor:

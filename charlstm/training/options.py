@@ -62,6 +62,7 @@ class TrainOptions(TypedDict, total=False):
     units: int | None
     embedding: int | None
     tie: bool | None
+    attention: int | None
     epochs: float | None
     steps: int | None
     minutes: float | None
@@ -96,7 +97,7 @@ DIVIDING = ("lines", "paragraphs", "delimiter", "columns")
 # Options that set fields of ``ModelConfig`` and ``TrainConfig``.
 SETTINGS = (
     *BUDGETS,
-    *("layers", "units", "embedding", "patience", "eval_every"),
+    *("layers", "units", "embedding", "attention", "patience", "eval_every"),
     *("dropout", "dropout_ramp", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
     *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
     *("sample_every", "save_every"),
@@ -108,7 +109,7 @@ WITH_RESUME = {"resume", "threads"}
 # Options that don't apply to fine-tuning, because the parent has decided them.
 OF_THE_PARENT = {
     *("level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tie"),
-    "normalize",
+    *("attention", "normalize"),
 }
 
 # Options that only some levels have.

@@ -317,6 +317,7 @@ def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) 
         units=units,
         layers=chosen.get("layers", size.layers),
         tied=tied,
+        attention=chosen.get("attention", 0),
     )
 
 

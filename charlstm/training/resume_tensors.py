@@ -1,4 +1,4 @@
-"""The tensors that a resumed run restores: weights, averages, optimizer slots, LSTM states.
+"""The tensors that a resumed run restores: weights, averages, optimizer slots and states.
 
 Their names are the names in ``resume.safetensors``.
 """
@@ -12,10 +12,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from charlstm.network.backend import keras, tf
-from charlstm.network.lstm import States
 from charlstm.network.model import weight_name
+from charlstm.network.states import States
 from charlstm.training.averaging import WeightAverage
 from charlstm.training.step import StepRunner
+
+_STATES = "states/"
 
 
 class TrainingState:
@@ -26,13 +28,13 @@ class TrainingState:
         averages: whether to average the weights.
 
     Attributes:
-        recurrent: the LSTM states of this process's rows, (h, c) for each layer.
+        recurrent: the states of this process's rows.
         average: average of the weights; ``None`` if they are not averaged.
     """
 
     def __init__(self, runner: StepRunner, *, averages: bool = False) -> None:
         self._runner = runner
-        self.recurrent: list[States] = runner.zero_states()
+        self.recurrent: States = runner.zero_states()
         variables = runner.model.trainable_variables
         self.average = WeightAverage(variables) if averages else None
 
@@ -65,14 +67,10 @@ class TrainingState:
         for name, variable in self.variables().items():
             variable.assign(tensors[name])
         self._runner.optimizer.iterations.assign(step)
-        flat = [tf.constant(tensors[name]) for name in self._whole()]
-        pairs = list(zip(flat[::2], flat[1::2], strict=True))
-        self.recurrent = self._runner.own_states(pairs)
+        states = {name: tf.constant(tensors[_STATES + name]) for name in self.recurrent}
+        self.recurrent = self._runner.own_states(states)
 
     def _whole(self) -> dict[str, tf.Tensor]:
-        """Return the LSTM states of all rows by name, including those of other processes."""
-        return {
-            f"states/{kind}_{layer}": state
-            for layer, pair in enumerate(self._runner.whole_states(self.recurrent))
-            for kind, state in zip("hc", pair, strict=True)
-        }
+        """Return the states of all rows by name, including those of other processes."""
+        whole = self._runner.whole_states(self.recurrent)
+        return {_STATES + name: state for name, state in whole.items()}

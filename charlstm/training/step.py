@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset.batches import TrainingBatch, validation_batches
 from charlstm.distributed.replicas import ReplicaGroup, check_rows, evenly
+from charlstm.network import states as rowwise
 from charlstm.network.backend import tf
-from charlstm.network.lstm import States, gpu_visible
+from charlstm.network.lstm import gpu_visible
 from charlstm.network.model import Dropout, LSTMLanguageModel, dropped
+from charlstm.network.states import States
 from charlstm.system.hardware import product_type
 from charlstm.training.observer import Hardware
 from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
@@ -93,28 +95,24 @@ class StepRunner:
 
     # States
 
-    def zero_states(self, rows: int | None = None) -> list[States]:
-        """Return zero states for this process's share of ``rows``, by default of a batch.
-
-        They are (h, c) for each layer, float32 [rows, units].
-        """
+    def zero_states(self, rows: int | None = None) -> States:
+        """Return zero states for this process's share of ``rows``, by default of a batch."""
         count = self.streams if rows is None else rows
         if self.replicas.strategy is None:
             return self.model.zero_states(count)
         return self._zeros(count)  # type: ignore[no-any-return]
 
-    def whole_states(self, states: list[States]) -> list[States]:
+    def whole_states(self, states: States) -> States:
         """Return the states of all rows of a training batch, gathered from all processes."""
-        flat = self.replicas.whole([part for pair in states for part in pair])
-        return list(zip(flat[::2], flat[1::2], strict=True))
+        whole = self.replicas.whole(list(states.values()))
+        return dict(zip(states, whole, strict=True))
 
-    def own_states(self, states: list[States]) -> list[States]:
+    def own_states(self, states: States) -> States:
         """Return the states of this process's rows, given the states of all rows."""
         return states if self.replicas.strategy is None else self._select_own(states)
 
-    def _own_rows(self, states: list[States]) -> list[States]:
-        rows = _span(self._own_shards(self.streams))
-        return [(h[rows], c[rows]) for h, c in states]
+    def _own_rows(self, states: States) -> States:
+        return rowwise.rows_of(states, _span(self._own_shards(self.streams)))
 
     def _own_shards(self, rows: int) -> list[tuple[int, slice]]:
         """Return number and rows of each shard that this replica computes."""
@@ -124,14 +122,13 @@ class StepRunner:
     # Training
 
     def train(
-        self, batch: TrainingBatch, states: list[States], step: int, rate: float, dropout: float
-    ) -> tuple[float, list[States]]:
+        self, batch: TrainingBatch, states: States, step: int, rate: float, dropout: float
+    ) -> tuple[float, States]:
         """Take one optimizer step.
 
         Args:
             batch: ids to read and to predict, [streams, time].
-            states: LSTM states of this process's rows, (h, c) for each layer, float32
-                [rows, units].
+            states: the states of this process's rows.
             step: number of the step, from 0; it seeds dropout.
             rate: learning rate.
             dropout: dropout rate.
@@ -156,9 +153,9 @@ class StepRunner:
         inputs: tf.Tensor,
         targets: tf.Tensor,
         begins: tf.Tensor,
-        states: list[States],
+        states: States,
         dropout: Dropout,
-    ) -> tuple[tf.Tensor, list[States]]:
+    ) -> tuple[tf.Tensor, States]:
         """Take a step on independent shards of the rows, which run in parallel on several cores.
 
         The dropout mask of a shard depends on its number among the shards of all replicas.
@@ -173,16 +170,12 @@ class StepRunner:
             self.replicas.total([tf.add_n(parts) for parts in zip(*gradients, strict=True)]),
             self.model.trainable_variables,
         )
-        kept = begins[_span(own), None]
-        carried = [
-            (tf.where(kept, h, new_h), tf.where(kept, c, new_c))
-            for (h, c), (new_h, new_c) in zip(states, _joined(after), strict=True)
-        ]
+        carried = rowwise.chosen(begins[_span(own)], states, rowwise.joined(after))
         return tf.add_n(losses), carried
 
     def _shard(
-        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
-    ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: States, dropout: Dropout
+    ) -> tuple[tf.Tensor, list[tf.Tensor], States]:
         """Return a shard's part of the mean loss of the batch, its gradients and new states.
 
         The two penalties are averaged over tokens and units. They affect the gradients only.
@@ -233,23 +226,22 @@ class StepRunner:
         targets: tf.Tensor,
         weights: tf.Tensor,
         keep: tf.Tensor,
-        states: list[States],
-    ) -> tuple[tf.Tensor, list[States]]:
+        states: States,
+    ) -> tuple[tf.Tensor, States]:
         own = self._own_shards(inputs.shape[0])
         if not own:  # more replicas than rows
             return tf.constant(0.0, tf.float64), states
-        kept = keep[_span(own)]
-        states = [(h * kept, c * kept) for h, c in states]
+        states = rowwise.kept(states, keep[_span(own)])
         shards = [
             self._summed_loss(inputs[rows], targets[rows], weights[rows], part)
             for (_, rows), part in zip(own, _divided(states, own), strict=True)
         ]
         losses, after = zip(*shards, strict=True)
-        return tf.add_n(losses), _joined(after)
+        return tf.add_n(losses), rowwise.joined(after)
 
     def _summed_loss(
-        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: list[States]
-    ) -> tuple[tf.Tensor, list[States]]:
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: States
+    ) -> tuple[tf.Tensor, States]:
         """Return the weighted sum of a shard's losses, float64, and its new states.
 
         The logits are computed in parts of at most ``LOGITS_AT_ONCE``.
@@ -278,16 +270,8 @@ def _length(shards: Sequence[tuple[int, slice]]) -> int:
     return int(span.stop - span.start)
 
 
-def _divided(states: list[States], shards: Sequence[tuple[int, slice]]) -> list[list[States]]:
+def _divided(states: States, shards: Sequence[tuple[int, slice]]) -> list[States]:
     """Split the states of neighboring shards into those of each shard."""
     first = _span(shards).start
     shares = [slice(rows.start - first, rows.stop - first) for _, rows in shards]
-    return [[(h[rows], c[rows]) for h, c in states] for rows in shares]
-
-
-def _joined(shards: Sequence[list[States]]) -> list[States]:
-    """Concatenate the states of the shards."""
-    return [
-        tuple(tf.concat(parts, 0) for parts in zip(*layer, strict=True))
-        for layer in zip(*shards, strict=True)
-    ]
+    return [rowwise.rows_of(states, rows) for rows in shares]
