@@ -35,9 +35,7 @@ class GroupedOption(click.Option):
     An option with a ``bare`` value may be given without one.
     """
 
-    def __init__(
-        self, *args: Any, heading: str, bare: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, heading: str, bare: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
         self.bare = bare

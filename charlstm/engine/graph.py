@@ -1,22 +1,24 @@
 """Builds an ONNX graph from trained weights, in float32 or int8.
 
 Both graphs have the same interface: token ids [T, B] and a state go in, logits [T, B, V] and the
-new state come out. The float32 graph uses the LSTM operator and accepts any T. The int8 graph is a
-single step, T = 1. Hidden states are in (-1, 1), so they are quantized with the fixed scale 1/127,
-and the results of a row don't depend on the other rows.
+new state come out. With attention, the state includes the last outputs. The float32 graph uses the
+LSTM operator and accepts any T. The int8 graph is a single step, T = 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from charlstm.arrays import Floats, Weights
 from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.config import ModelConfig
+from charlstm.engine import attention_graph as attention
+from charlstm.engine.integer_product import ZERO_POINT, product, quantized
+from charlstm.engine.onnx_graph import FLOAT, INT64, UINT8, OnnxGraph, Value
 from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
@@ -26,14 +28,9 @@ EnginePrecision: TypeAlias = Literal["float32", "int8"]
 MAX_TABLE = 4 * 2**20
 _LARGEST_FLOAT32_TABLE = 2**20
 
-ACTIVATION_LEVELS = 127  # a hidden state h is quantized to round(127 h) + ZERO_POINT
-ZERO_POINT = 128  # activations are unsigned: x86 has no fast kernel for signed x signed
-
 # Gate orders, as indices into the Keras order: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)
 SIGMOIDS_FIRST = (0, 1, 3, 2)
-_FLOAT = 1  # onnx.TensorProto.FLOAT
-OUTPUTS = ("logits", "new_state")
 # Maximum bytes of weights: a graph is one protocol buffer of at most 2 GiB, with some room for the
 # rest.
 _LARGEST_GRAPH = 2**31 - 2**24
@@ -50,7 +47,9 @@ def build_graph(
     """Build the graph of a model, as the bytes of an ONNX file.
 
     Inputs: ids, int64 [T, B], and state, float32 [2 * layers, B, units]. Outputs: logits, float32
-    [T, B, V], and new_state, with the shape of state. In int8, T is 1.
+    [T, B, V], and new_state, with the shape of state. In int8, T is 1. With an attention over N
+    outputs, there are two more of each: window and new_window, [B, N, units], float32, or uint8 in
+    int8; filled and new_filled, float32 [B, 1]. All are zeros at the start of a text.
 
     Args:
         config: the sizes of the network.
@@ -70,72 +69,36 @@ def build_graph(
             f"the network has {config.parameters:,} parameters, too many for an ONNX graph in "
             f"{precision} (at most 2 GiB). {remedy}, or export it with `format` keras."
         )
-    graph = _Graph()
+    graph = OnnxGraph()
     if precision == "int8":
         _add_int8_network(graph, config, weights)
-        return graph.serialize(config, 1, description, metadata or {})
-    _add_float32_network(graph, config, weights)
-    return graph.serialize(config, "time", description, metadata or {})
+    else:
+        _add_float32_network(graph, config, weights)
+    return graph.serialize(*interface(config, precision), description, metadata or {})
 
 
-class _Graph:
-    """An ONNX graph under construction. ``add`` returns the name of the new value."""
+class Interface(NamedTuple):
+    """The inputs and outputs of a graph."""
 
-    def __init__(self) -> None:
-        import onnx
-
-        self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
-
-    def constant(self, value: ArrayLike, dtype: DTypeLike = np.float32) -> str:
-        name = f"constant_{len(self._constants)}"
-        array = np.ascontiguousarray(value, dtype).reshape(np.shape(value))
-        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def add(self, operator: str, *inputs: str, name: str | None = None, **attributes: int) -> str:
-        return self.add_many(operator, *inputs, names=(name,), **attributes)[0]
-
-    def add_many(
-        self, operator: str, *inputs: str, names: tuple[str | None, ...], **attributes: int
-    ) -> list[str]:
-        outputs = [name or f"value_{len(self._nodes)}_{index}" for index, name in enumerate(names)]
-        self._nodes.append(self._onnx.helper.make_node(operator, inputs, outputs, **attributes))
-        return outputs
-
-    def split(self, value: str, parts: int, axis: int) -> list[str]:
-        return self.add_many("Split", value, names=(None,) * parts, axis=axis, num_outputs=parts)
-
-    def serialize(
-        self, config: ModelConfig, time: int | str, description: str, metadata: Mapping[str, str]
-    ) -> bytes:
-        helper, proto = self._onnx.helper, self._onnx.TensorProto
-        ids = helper.make_tensor_value_info("ids", proto.INT64, [time, "batch"])
-        shape = [2 * config.layers, "batch", config.units]
-        state, new_state = (
-            helper.make_tensor_value_info(name, proto.FLOAT, shape)
-            for name in ("state", "new_state")
-        )
-        logits = helper.make_tensor_value_info(
-            "logits", proto.FLOAT, [time, "batch", config.vocab_size]
-        )
-        graph = helper.make_graph(
-            self._nodes, "charlstm", [ids, state], [logits, new_state], self._constants
-        )
-        opset = helper.make_opsetid("", 20)
-        model = helper.make_model(
-            graph,
-            opset_imports=[opset],
-            ir_version=10,
-            producer_name="charlstm",
-            doc_string=description,
-        )
-        helper.set_model_props(model, dict(metadata))
-        return bytes(model.SerializeToString())
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
 
 
-def _add_float32_network(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
+def interface(config: ModelConfig, precision: EnginePrecision) -> Interface:
+    """Return the inputs and outputs of the graph of a network (see ``build_graph``)."""
+    time = 1 if precision == "int8" else "time"
+    state = Value("state", FLOAT, (2 * config.layers, "batch", config.units))
+    inputs = [Value("ids", INT64, (time, "batch")), state]
+    if config.attention:
+        kind = UINT8 if precision == "int8" else FLOAT
+        inputs.append(Value("window", kind, ("batch", config.attention, config.units)))
+        inputs.append(Value("filled", FLOAT, ("batch", 1)))
+    logits = Value("logits", FLOAT, (time, "batch", config.vocab_size))
+    after = (value._replace(name=f"new_{value.name}") for value in inputs[1:])
+    return Interface(tuple(inputs), (logits, *after))
+
+
+def _add_float32_network(graph: OnnxGraph, config: ModelConfig, weights: Weights) -> None:
     old = graph.split("state", 2 * config.layers, axis=0)
     direction = graph.constant([1], np.int64)
     hidden, cells = [], []
@@ -156,36 +119,42 @@ def _add_float32_network(graph: _Graph, config: ModelConfig, weights: Weights) -
         hidden.append(last_hidden)
         cells.append(last_cell)
         below = graph.add("Squeeze", outputs, direction)
+    if config.attention:
+        below = attention.add_float32(graph, config, weights, below)
     kernel, bias = output_weights(config, weights)
-    product = graph.add("MatMul", below, graph.constant(kernel))
-    graph.add("Add", product, graph.constant(bias), name="logits")
+    logits = graph.add("MatMul", below, graph.constant(kernel))
+    graph.add("Add", logits, graph.constant(bias), name="logits")
     graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
 
 
-def _add_int8_network(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
+def _add_int8_network(graph: OnnxGraph, config: ModelConfig, weights: Weights) -> None:
     old = graph.split("state", 2 * config.layers, axis=0)
     hidden, cells = [], []
     below = ""
     for layer in range(config.layers):
-        own = _quantize_hidden(graph, old[layer])
+        own = quantized(graph, old[layer])
         kernel, recurrent, bias = layer_weights(weights, layer, SIGMOIDS_FIRST)
         if layer == 0:
             looked_up = _look_up_input(graph, weights["embedding/embeddings"], kernel, bias)
-            gates = graph.add("Add", _product(graph, own, recurrent), looked_up)
+            gates = graph.add("Add", product(graph, own, recurrent), looked_up)
         else:
             both = graph.add("Concat", below, own, axis=-1)
-            product = _product(graph, both, np.concatenate([kernel, recurrent]))
-            gates = graph.add("Add", product, graph.constant(bias))
+            projected = product(graph, both, np.concatenate([kernel, recurrent]))
+            gates = graph.add("Add", projected, graph.constant(bias))
         output, cell = _cell(graph, gates, old[config.layers + layer], config.units)
         hidden.append(output)
         cells.append(cell)
-        below = _quantize_hidden(graph, output)
+        below = quantized(graph, output)
     kernel, bias = output_weights(config, weights)
-    graph.add("Add", _product(graph, below, kernel), graph.constant(bias), name="logits")
+    if config.attention:
+        logits = attention.add_int8(graph, config, weights, output, below, kernel)
+    else:
+        logits = product(graph, below, kernel)
+    graph.add("Add", logits, graph.constant(bias), name="logits")
     graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
 
 
-def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
+def _cell(graph: OnnxGraph, gates: str, cell: str, units: int) -> tuple[str, str]:
     """Add the element-wise part of a cell; gates [1, B, 4 units] in the order i, f, o, g."""
     sizes = graph.constant([3 * units, units], np.int64)
     sigmoids, candidate = graph.add_many("Split", gates, sizes, names=(None, None), axis=-1)
@@ -196,17 +165,17 @@ def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
     return graph.add("Mul", output_gate, graph.add("Tanh", new_cell)), new_cell
 
 
-def _look_up_input(graph: _Graph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
+def _look_up_input(graph: OnnxGraph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
     """Add embedding x kernel + bias for layer 0: from a table if it is small, else in int8."""
     if (table := input_table(embeddings, kernel, bias)) is not None:
         row = graph.add("Gather", graph.constant(table, table.dtype), "ids")
-        return row if table.dtype == np.float32 else graph.add("Cast", row, to=_FLOAT)
+        return row if table.dtype == np.float32 else graph.add("Cast", row, to=FLOAT)
     columns, scales = quantize_columns(embeddings.T)
     stored = columns.T.astype(np.int16) + ZERO_POINT
     row = graph.add("Gather", graph.constant(stored, np.uint8), "ids")
     scale = graph.add("Gather", graph.constant(scales[:, np.newaxis]), "ids")
-    product = graph.add("Mul", _product(graph, row, kernel, activation_levels=1), scale)
-    return graph.add("Add", product, graph.constant(bias))
+    projected = graph.add("Mul", product(graph, row, kernel, activation_levels=1), scale)
+    return graph.add("Add", projected, graph.constant(bias))
 
 
 def input_table(embeddings: Floats, kernel: Floats, bias: Floats) -> NDArray[Any] | None:
@@ -229,22 +198,6 @@ def has_float16_table(config: ModelConfig) -> bool:
 
 def _is_float16(size: int) -> bool:
     return _LARGEST_FLOAT32_TABLE < size <= MAX_TABLE
-
-
-def _quantize_hidden(graph: _Graph, hidden: str) -> str:
-    scale = graph.constant(1 / ACTIVATION_LEVELS)
-    return graph.add("QuantizeLinear", hidden, scale, graph.constant(ZERO_POINT, np.uint8))
-
-
-def _product(
-    graph: _Graph, left: str, matrix: Floats, activation_levels: int = ACTIVATION_LEVELS
-) -> str:
-    """Add left [1, B, k], uint8 in units of 1 / activation_levels, times a matrix [k, n]."""
-    columns, scales = quantize_columns(matrix)
-    zero = graph.constant(ZERO_POINT, np.uint8)
-    sums = graph.add("MatMulInteger", left, graph.constant(columns, np.int8), zero)
-    floats = graph.add("Cast", sums, to=_FLOAT)
-    return graph.add("Mul", floats, graph.constant(scales / activation_levels))
 
 
 def layer_weights(

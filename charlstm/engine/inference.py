@@ -16,7 +16,8 @@ import numpy as np
 from charlstm import metrics
 from charlstm.arrays import AnyIds, Doubles, Floats, Weights
 from charlstm.config import ModelConfig
-from charlstm.engine.graph import OUTPUTS, EnginePrecision, build_graph
+from charlstm.engine.graph import EnginePrecision, build_graph, interface
+from charlstm.engine.state import State, joined
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
@@ -62,27 +63,32 @@ class Engine:
     ) -> None:
         self._graph = graph
         self._threads = threads or processor_count()
-        self._state_width = (2 * config.layers, config.units)
+        self._config = config
+        given, returned = interface(config, precision)
+        self._inputs = [value.name for value in given]
+        self._outputs = [value.name for value in returned]
         self.vocab_size = config.vocab_size
         self.precision: EnginePrecision = precision
         self._lock = threading.Lock()
         self._sessions: dict[int, onnxruntime.InferenceSession] = {}
         self._executor: ThreadPoolExecutor | None = None
 
-    def initial_state(self, batch: int) -> Floats:
-        """Return the state before the first token: zeros, float32 [2 * layers, batch, units].
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first token, in ``batch`` rows."""
+        config = self._config
+        cells = np.zeros((2 * config.layers, batch, config.units), np.float32)
+        if not config.attention:
+            return State(cells)
+        kind = np.uint8 if self.precision == "int8" else np.float32
+        window = np.zeros((batch, config.attention, config.units), kind)
+        return State(cells, window, np.zeros((batch, 1), np.float32))
 
-        Axis 0 has the hidden states of all layers, then their cell states.
-        """
-        halves, units = self._state_width
-        return np.zeros((halves, batch, units), np.float32)
-
-    def step(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
+    def step(self, ids: AnyIds, state: State) -> tuple[Floats, State]:
         """Read one token per row.
 
         Args:
             ids: integers [B], each in [0, V).
-            state: float32 [2 * layers, B, units].
+            state: the state of each row.
 
         Returns:
             Logits of the next token, float32 [B, V], and the new state.
@@ -90,12 +96,12 @@ class Engine:
         logits, new_state = self._call(ids[np.newaxis], state)
         return logits[0], new_state
 
-    def run(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
+    def run(self, ids: AnyIds, state: State) -> tuple[Floats, State]:
         """Read T >= 1 tokens per row. The results have the same bits as those of T steps.
 
         Args:
             ids: integers [B, T], each in [0, V).
-            state: float32 [2 * layers, B, units].
+            state: the state of each row.
 
         Returns:
             Logits after each token, float32 [B, T, V], and the state after the last one.
@@ -109,8 +115,8 @@ class Engine:
         return result, state
 
     def log_probabilities(
-        self, ids: AnyIds, targets: AnyIds, state: Floats
-    ) -> tuple[Doubles, Floats]:
+        self, ids: AnyIds, targets: AnyIds, state: State
+    ) -> tuple[Doubles, State]:
         """Read T >= 1 tokens per row, and return the log-probability of the token after each.
 
         The results have the same bits as ``metrics.log_probabilities`` of the logits of ``run``,
@@ -119,45 +125,45 @@ class Engine:
         Args:
             ids: integers [B, T], each in [0, V).
             targets: the next tokens, integers [B, T].
-            state: float32 [2 * layers, B, units].
+            state: the state of each row.
 
         Returns:
             Log-probabilities of the targets, float64 [B, T], and the state after the last token.
         """
 
-        def score(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Doubles, Floats]:
+        def score(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Doubles, State]:
             values = np.empty(ids[rows].shape)
-            steps, inside = 1, state[:, rows]
+            steps, inside = 1, state[rows]
             if self.precision == "float32":
                 steps = max(1, _LOGITS_SCORED_AT_ONCE // (len(values) * self.vocab_size))
             for first in range(0, ids.shape[1], steps):
                 part = rows, slice(first, first + steps)
-                logits, inside = _run(session, ids[part].T, inside)
+                logits, inside = self._run(session, ids[part].T, inside)
                 found = metrics.log_probabilities(logits, targets[part].T)
                 values[:, first : first + steps] = found.T
             return values, inside
 
         values, states = zip(*self._divided(len(ids), score), strict=True)
-        return np.concatenate(values), np.concatenate(states, axis=1)
+        return np.concatenate(values), joined(states)
 
-    def read(self, sequences: Sequence[AnyIds]) -> tuple[Floats, Floats]:
+    def read(self, sequences: Sequence[AnyIds]) -> tuple[Floats, State]:
         """Read sequences of any lengths from a zero state, with the same bits as one at a time.
 
         Args:
             sequences: B >= 1 arrays of at least one id, each in [0, V).
 
         Returns:
-            Logits after the last token of each sequence, float32 [B, V], and the states there,
-            float32 [2 * layers, B, units].
+            Logits after the last token of each sequence, float32 [B, V], and the states there.
         """
         lengths = np.array([len(sequence) for sequence in sequences])
         logits = np.empty((len(sequences), self.vocab_size), np.float32)
-        last = self.initial_state(len(sequences))
+        ended: list[State] = []
         active = np.argsort(-lengths, kind="stable")
+        order = active[:0]
         padded = np.zeros((len(sequences), int(lengths.max())), np.int64)
         for row, index in enumerate(active.tolist()):
             padded[row, : lengths[index]] = sequences[index]
-        state, start = last, 0
+        state, start = self.initial_state(len(sequences)), 0
         for stop in sorted(set(lengths.tolist())):  # ``np.unique`` would import ``numpy.ma``
             fitting = _LOGITS_AT_ONCE // (len(active) * self.vocab_size)
             window = max(1, min(_READ_AT_ONCE, fitting))
@@ -166,21 +172,22 @@ class Engine:
                 read, state = self.run(columns, state)
             left = int((lengths > stop).sum())
             logits[active[left:]] = read[left:, -1]
-            last[:, active[left:]] = state[:, left:]
-            active, state, start = active[:left], state[:, :left], stop
-        return logits, last
+            ended.append(state[left:])
+            order = np.concatenate([active[left:], order])
+            active, state, start = active[:left], state[:left], stop
+        return logits, joined(ended[::-1])[np.argsort(order)]
 
-    def _call(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
+    def _call(self, ids: AnyIds, state: State) -> tuple[Floats, State]:
         """Run the graph on ids [T, B], in several threads if there are enough rows."""
 
-        def run(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Floats, Floats]:
-            return _run(session, ids[:, rows], state[:, rows])
+        def run(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Floats, State]:
+            return self._run(session, ids[:, rows], state[rows])
 
         results = self._divided(ids.shape[1], run)
         if len(results) == 1:
             return results[0]
         logits, states = zip(*results, strict=True)
-        return np.concatenate(logits, axis=1), np.concatenate(states, axis=1)
+        return np.concatenate(logits, axis=1), joined(states)
 
     def _divided(
         self, rows: int, work: Callable[[onnxruntime.InferenceSession, slice], _Part]
@@ -195,6 +202,13 @@ class Engine:
         pool = self._pool()
         futures = [pool.submit(work, session, part) for part in others]
         return [work(session, first), *(future.result() for future in futures)]
+
+    def _run(
+        self, session: onnxruntime.InferenceSession, ids: AnyIds, state: State
+    ) -> tuple[Floats, State]:
+        parts = np.asarray(ids, np.int64, order="C"), *map(np.ascontiguousarray, state.parts)
+        logits, *after = session.run(self._outputs, dict(zip(self._inputs, parts, strict=True)))
+        return logits, State(*after)
 
     def _session(self, threads: int) -> onnxruntime.InferenceSession:
         """Return a session with this many threads, opened on first use."""
@@ -233,14 +247,6 @@ def build_engine(
     """
     graph = build_graph(config, weights, precision)
     return Engine(graph, config, precision, threads)
-
-
-def _run(
-    session: onnxruntime.InferenceSession, ids: AnyIds, state: Floats
-) -> tuple[Floats, Floats]:
-    feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": np.ascontiguousarray(state)}
-    logits, new_state = session.run(OUTPUTS, feed)
-    return logits, new_state
 
 
 def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:

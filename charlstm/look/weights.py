@@ -13,13 +13,13 @@ from charlstm.arrays import Floats, Weights
 from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.config import ModelConfig
 from charlstm.engine.graph import (
-    ACTIVATION_LEVELS,
     SIGMOIDS_FIRST,
     has_float16_table,
     input_table,
     layer_weights,
     output_weights,
 )
+from charlstm.engine.integer_product import ACTIVATION_LEVELS
 
 _ALIGNMENT = 4
 

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from charlstm.network.backend import keras, tf
 from charlstm.network.lstm import matmul
-from charlstm.system.hardware import ProductType
 
 # Positions that attend at once. The scores of a block take BLOCK x (BLOCK + N) numbers per row.
 BLOCK = 64

@@ -1,0 +1,150 @@
+"""Adds the attention over the last outputs to a graph (see ``network.attention`` for the formula).
+
+The key matrix is multiplied by the query instead of by each output, which gives the same scores, so
+the window contains only the outputs themselves. In int8 it contains them as the cell quantizes
+them, in a quarter of the memory, because a step copies the whole window.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from charlstm.arrays import Floats, Weights
+from charlstm.config import ModelConfig
+from charlstm.engine.integer_product import ACTIVATION_LEVELS, ZERO_POINT, product, quantized
+from charlstm.engine.onnx_graph import FLOAT, INT8, UINT8, OnnxGraph, Value
+
+_OUTSIDE = -1e9  # the score of an empty place in the window, whose weight is then exactly 0
+_LEAST_SCALE = 1e-30  # so that a row of zeros can be divided by its scale
+_LARGEST_WEIGHT = 255  # the integer that the largest weight of a row is quantized to
+
+
+def add_float32(graph: OnnxGraph, config: ModelConfig, weights: Weights, outputs: str) -> str:
+    """Add the attention to outputs [T, B, units], and return them with what they attend to.
+
+    A step is the same for any T, so that the results have the same bits.
+    """
+    projected = graph.add("MatMul", outputs, graph.constant(weights["attention/query"]))
+    queries = graph.add("MatMul", projected, graph.constant(keys_for_queries(config, weights)))
+    batch, units = "batch", config.units
+    window = Value("window_before", FLOAT, (batch, config.attention, units))
+    filled = Value("filled_before", FLOAT, (batch, 1))
+    latest, query = Value("latest", FLOAT, (batch, units)), Value("query", FLOAT, (batch, units))
+    step = OnnxGraph("step_")
+    own = step.reshape(latest.name, -1, 1, units)
+    after, count = _moved(step, config, window.name, filled.name, own, "window_after")
+    scores = step.add("MatMul", after, step.reshape(query.name, -1, units, 1))
+    shares = _shares(step, config, scores, count)
+    mean = step.add("MatMul", shares, after)
+    context = Value("context", FLOAT, (batch, units))
+    step.add("Reshape", mean, step.constant([-1, units], np.int64), name=context.name)
+    body = step.body(
+        [window, filled, latest, query],
+        [window._replace(name=after), filled._replace(name=count), context],
+    )
+    _, _, contexts = graph.add_many(
+        "Scan",
+        *("window", "filled", outputs, queries),
+        names=("new_window", "new_filled", None),
+        body=body,
+        num_scan_inputs=2,
+    )
+    added = graph.add("MatMul", contexts, graph.constant(weights["attention/output"]))
+    return graph.add("Add", outputs, added)
+
+
+def add_int8(
+    graph: OnnxGraph,
+    config: ModelConfig,
+    weights: Weights,
+    output: str,
+    integers: str,
+    matrix: Floats,
+) -> str:
+    """Add the attention to the output of a step, and multiply the result by a matrix.
+
+    Args:
+        graph: the graph.
+        config: the sizes of the network.
+        weights: the weights by name.
+        output: the output of the top layer, float32 [1, B, units].
+        integers: the same, quantized to uint8.
+        matrix: the matrix of the output projection, [units, V].
+
+    Returns:
+        The name of the product, float32 [1, B, V].
+    """
+    units, size = config.units, config.attention
+    latest = graph.reshape(integers, -1, 1, units)
+    window, filled = _moved(graph, config, "window", "filled", latest, "new_window", "new_filled")
+    projected = product(graph, integers, weights["attention/query"])
+    query = graph.add("MatMul", projected, graph.constant(keys_for_queries(config, weights)))
+    column, scale = _scaled(graph, graph.reshape(query, -1, units, 1), axis=1)
+    zero = graph.constant(ZERO_POINT, np.uint8)
+    signed = graph.add("Cast", column, to=INT8)
+    sums = graph.add("Cast", graph.add("MatMulInteger", window, signed, zero), to=FLOAT)
+    scores = graph.add("Mul", sums, _divided(graph, scale, ACTIVATION_LEVELS))
+    shares = _shares(graph, config, scores, filled)
+    row, step = _scaled(graph, shares, axis=2, levels=_LARGEST_WEIGHT)
+    unsigned = graph.add("Cast", row, to=UINT8)
+    none = graph.constant(0, np.uint8)
+    means = graph.add("Cast", graph.add("MatMulInteger", unsigned, window, none, zero), to=FLOAT)
+    context = graph.add("Mul", means, _divided(graph, step, ACTIVATION_LEVELS))
+    added = product(
+        graph, graph.reshape(quantized(graph, context), 1, -1, units), weights["attention/output"]
+    )
+    attended, range_of = _scaled(graph, graph.add("Add", output, added), axis=2)
+    shifted = graph.add("Add", attended, graph.constant(ZERO_POINT))
+    in_units = product(graph, graph.add("Cast", shifted, to=UINT8), matrix, activation_levels=1)
+    return graph.add("Mul", in_units, range_of)
+
+
+def keys_for_queries(config: ModelConfig, weights: Weights) -> Floats:
+    """Return the matrix [key width, units] that turns a projected query into one for outputs."""
+    keys: Floats = weights["attention/key"].T / np.float32(math.sqrt(config.key_width))
+    return keys
+
+
+def _moved(
+    graph: OnnxGraph,
+    config: ModelConfig,
+    window: str,
+    filled: str,
+    latest: str,
+    *names: str,
+) -> tuple[str, str]:
+    """Move the window by one output, [B, 1, units]; return it and how many are in it."""
+    first, last, axis = (graph.constant([n], np.int64) for n in (1, config.attention, 1))
+    rest = graph.add("Slice", window, first, last, axis)
+    after = graph.add("Concat", rest, latest, axis=1, name=names[0])
+    more = graph.add("Add", filled, graph.constant(1.0))
+    name = names[1] if len(names) > 1 else None
+    return after, graph.add("Min", more, graph.constant(float(config.attention)), name=name)
+
+
+def _shares(graph: OnnxGraph, config: ModelConfig, scores: str, filled: str) -> str:
+    """Return the softmax, [B, 1, N], of the scores of places that are filled."""
+    size = config.attention
+    places = graph.constant(np.arange(size)[np.newaxis, np.newaxis])
+    empty = graph.add("Sub", graph.constant(float(size)), graph.reshape(filled, -1, 1, 1))
+    is_filled = graph.add("GreaterOrEqual", places, empty)
+    row = graph.reshape(scores, -1, 1, size)
+    known = graph.add("Where", is_filled, row, graph.constant(_OUTSIDE))
+    return graph.add("Softmax", known, axis=-1)
+
+
+def _scaled(
+    graph: OnnxGraph, value: str, axis: int, levels: int = ACTIVATION_LEVELS
+) -> tuple[str, str]:
+    """Return a value as whole numbers up to ``levels``, and the scale of each row."""
+    largest = graph.add(
+        "ReduceMax", graph.add("Abs", value), graph.constant([axis], np.int64), keepdims=1
+    )
+    scale = graph.add("Max", _divided(graph, largest, levels), graph.constant(_LEAST_SCALE))
+    return graph.add("Round", graph.add("Div", value, scale)), scale
+
+
+def _divided(graph: OnnxGraph, value: str, by: float) -> str:
+    return graph.add("Mul", value, graph.constant(1 / by))
