@@ -76,7 +76,7 @@ def add_int8(
     Returns:
         The name of the product, float32 [1, B, V].
     """
-    units, size = config.units, config.attention
+    units = config.units
     latest = graph.reshape(integers, -1, 1, units)
     window, filled = _moved(graph, config, "window", "filled", latest, "new_window", "new_filled")
     projected = product(graph, integers, weights["attention/query"])

@@ -17,7 +17,7 @@ Rows = slice | Ids | Mask
 
 
 class State:
-    """The states of B rows. They don't change.
+    """The states of B rows.
 
     Args:
         parts: one or three arrays: the hidden states of all layers, then their cell states, float32
@@ -32,7 +32,7 @@ class State:
 
     def __len__(self) -> int:
         """Return the number of rows B."""
-        return self.parts[0].shape[1]
+        return int(self.parts[0].shape[1])
 
     def __getitem__(self, rows: Rows) -> State:
         """Return the states of some rows."""
@@ -46,6 +46,13 @@ class State:
     def repeated(self, count: int) -> State:
         """Return the state of one row ``count`` times."""
         return self[np.zeros(count, np.int64)]
+
+    def put(self, row: int, state: State) -> None:
+        """Replace the state of one row by that of the only row of another state."""
+        cells, *window = zip(self.parts, state.parts, strict=True)
+        cells[0][:, row] = cells[1][:, 0]
+        for own, other in window:
+            own[row] = other[0]
 
     def kept(self, keep: Floats) -> State:
         """Return the states, with the initial state in rows where ``keep``, [B, 1], is 0."""

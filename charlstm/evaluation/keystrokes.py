@@ -18,6 +18,7 @@ import numpy as np
 
 from charlstm.arrays import AnyIds
 from charlstm.engine.inference import MAX_ROWS, Engine
+from charlstm.engine.state import joined
 from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor, grammar_of
@@ -278,9 +279,9 @@ class Keyboard:
         for read in range(1, int(lengths[0]) + 1):
             rows = int((lengths >= read).sum())
             self._rows += rows
-            logits, state = self._engine.step(padded[:rows, read - 1], state[:, :rows])
+            logits, state = self._engine.step(padded[:rows, read - 1], state[:rows])
             for row in sorted(due.get(read, ())):
-                yield row, read, Context(logits[row].copy(), state[:, row].copy())
+                yield row, read, Context(logits[row].copy(), state.row(row).copy())
 
     def _type(self, keys: dict[int, str], contexts: dict[int, Context]) -> dict[int, Context]:
         """Return the contexts after one more character each."""
@@ -294,11 +295,11 @@ class Keyboard:
                 for number, context in contexts.items()
             }
         ids = self._tokenizer.encode("".join(keys[number] for number in contexts)).astype(np.int64)
-        states = np.stack([context.state for context in contexts.values()], axis=1)
+        states = joined([context.state for context in contexts.values()])
         logits, states = self._engine.step(ids, states)
         self._rows += len(ids)
         return {
-            number: Context(logits[row], states[:, row], context.typed + keys[number])
+            number: Context(logits[row], states.row(row), context.typed + keys[number])
             for row, (number, context) in enumerate(contexts.items())
         }
 

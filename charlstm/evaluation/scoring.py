@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import metrics
-from charlstm.arrays import AnyIds, Doubles, Floats, Ids, Mask
+from charlstm.arrays import AnyIds, Doubles, Ids, Mask
 from charlstm.dataset.batches import validation_batches
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.inference import MAX_ROWS, Engine
+from charlstm.engine.state import State
 from charlstm.results import Result
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
@@ -280,14 +281,14 @@ class _Context:
         for row, sequence in enumerate(sequences):
             padded[row, 1 : 1 + len(sequence)] = sequence
         values = np.empty((len(sequences), int(lengths[0])))
-        state = np.repeat(self._state, len(sequences), axis=1)
+        state = self._state.repeated(len(sequences))
         start = 0
         for stop in np.unique(lengths[lengths > 0]).tolist():
             rows = int((lengths > start).sum())
             for first in range(start, stop, _WINDOW):
                 end = min(first + _WINDOW, stop)
                 ids, targets = padded[:rows, first:end], padded[:rows, first + 1 : end + 1]
-                found, state = self._engine.log_probabilities(ids, targets, state[:, :rows])
+                found, state = self._engine.log_probabilities(ids, targets, state[:rows])
                 values[:rows, first:end] = found
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
@@ -322,9 +323,9 @@ def _windows(
     """
     if ids.size < 2:
         return
-    state: Floats | None = None
+    state: State | None = None
     for batch in validation_batches(ids, max_streams=MAX_ROWS):
-        state = engine.initial_state(len(batch.inputs)) if state is None else state * batch.keep
+        state = engine.initial_state(len(batch.inputs)) if state is None else state.kept(batch.keep)
         values, state = engine.log_probabilities(batch.inputs, batch.targets, state)
         counted = batch.weights > 0
         values[~counted] = 0

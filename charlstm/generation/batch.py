@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.engine.state import State, joined
 from charlstm.generation.constraints import ConstraintState
 from charlstm.generation.penalties import EMPTY
 
@@ -28,7 +29,7 @@ class PrefilledPrompt:
     Attributes:
         prompt: the prompt as given.
         logits: the logits of the first token to sample, float32 [V].
-        state: the state after the tokens that were read, float32 [2 * layers, units].
+        state: the state after the tokens that were read, one row.
         window: the last ids that were read, oldest first.
         forced_prefix: the end of the prompt, if it was not read and must be generated.
         constraints: the state of the constraints; ``None`` without any.
@@ -36,7 +37,7 @@ class PrefilledPrompt:
 
     prompt: str
     logits: Floats
-    state: Floats
+    state: State
     window: Ids
     forced_prefix: str
     constraints: ConstraintState | None
@@ -69,7 +70,7 @@ class Batch:
 
     Attributes:
         logits: the logits of the next tokens, float32 [B, V].
-        state: the states, float32 [2 * layers, B, units].
+        state: the state of each row.
         tokens: the number of tokens in each row, int64 [B].
         sums: the sums of their log-probabilities, float64 [B].
         constraints: the state of each text's constraints; ``None`` without any.
@@ -84,7 +85,7 @@ class Batch:
         rows = len(starts)
         self._limit = limit
         self.logits = np.stack([start.logits for start in starts])
-        self.state = np.stack([start.state for start in starts], axis=1)
+        self.state = joined([start.state for start in starts])
         self.tokens = np.zeros(rows, np.int64)
         self.sums = np.zeros(rows)
         self.constraints: list[ConstraintState | None] = [start.constraints for start in starts]
@@ -136,7 +137,7 @@ class Batch:
     def begin(self, row: int, start: PrefilledPrompt) -> None:
         """Start another sample in a row."""
         self.logits[row] = start.logits
-        self.state[:, row] = start.state
+        self.state.put(row, start.state)
         self.tokens[row] = self.sums[row] = 0
         self._until_uniforms = 0
         self.constraints[row] = start.constraints
@@ -149,7 +150,7 @@ class Batch:
     def take(self, rows: Ids) -> None:
         """Replace the rows by ``rows``, int64 [N]. A row can be taken several times."""
         self.constraints = [self.constraints[row] for row in rows.tolist()]
-        self.state = self.state[:, rows]
+        self.state = self.state[rows]
         self.begun = None if self.begun is None else self.begun[rows]
         self.logits, self.tokens, self.sums = self.logits[rows], self.tokens[rows], self.sums[rows]
         self._uniforms, self._history = self._uniforms[rows], self._history[rows]

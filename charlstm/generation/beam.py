@@ -15,6 +15,7 @@ import numpy as np
 from charlstm.arrays import Doubles, Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
+from charlstm.engine.state import State
 from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import excluded_ids, split_prompt
@@ -197,8 +198,7 @@ class _Search:
                 best = sorted((beam.score for beam in found.values()), reverse=True)
                 if max(beam.score for beam in beams) <= best[self._count - 1]:
                     break
-            state = np.ascontiguousarray(state[:, parents])
-            logits, state = self._engine.step(np.array(token_ids), state)
+            logits, state = self._engine.step(np.array(token_ids), state[np.array(parents)])
             if is_over:
                 self._complete(prompt, beams, logits, state, found)
                 break
@@ -292,7 +292,7 @@ class _Search:
         prompt: str,
         beams: list[_Beam],
         logits: Floats,
-        state: Floats,
+        state: State,
         found: dict[str, _Beam],
     ) -> None:
         """Continue texts at the length while the most likely token completes their last character.
@@ -327,9 +327,7 @@ class _Search:
                     longer.append(more)
             if not rows:
                 return
-            logits, state = self._engine.step(
-                np.array(likely)[rows], np.ascontiguousarray(state[:, rows])
-            )
+            logits, state = self._engine.step(np.array(likely)[rows], state[np.array(rows)])
             beams = longer
 
     def _candidates(self, ranks: Doubles) -> Iterator[tuple[int, int]]:

@@ -17,9 +17,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.engine.state import State, joined
 
-# Like ``Engine.step``: reads ids [R] in states [2 * layers, R, units], returns logits and states.
-Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
+# Like ``Engine.step``: reads ids [R], one for each row of the state.
+Step: TypeAlias = Callable[[Ids, State], tuple[Floats, State]]
 
 # Among the beginnings of coverings that end at the same character, only this many most likely ones
 # are extended, and none that is less likely than this share of the most likely one.
@@ -62,14 +63,14 @@ class Covering(NamedTuple):
         rest: the text that the last token begins with.
         log_probability: the log-probability of the ids before the last one.
         probabilities: the probability of each id after them, float64 [V].
-        state: the state after them, float32 [2 * layers, units].
+        state: the state after them, one row.
     """
 
     before: tuple[int, ...]
     rest: str
     log_probability: float
     probabilities: Doubles
-    state: Floats
+    state: State
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class CoveringSearch:
     pieces: Sequence[str]
     probabilities_of: Callable[[Floats], Doubles]
 
-    def run(self, text: str, logits: Floats, state: Floats, step: Step) -> list[Covering]:
+    def run(self, text: str, logits: Floats, state: State, step: Step) -> list[Covering]:
         """Return the coverings of a text, grouped by their beginnings, shorter ones first.
 
         A beginning competes with others that have written equally many characters. So the number of
@@ -95,7 +96,7 @@ class CoveringSearch:
         Args:
             text: the typed text, not empty.
             logits: the logits before it, float32 [V].
-            state: the state before it, float32 [2 * layers, units].
+            state: the state before it, one row.
             step: reads tokens.
         """
         root = Covering((), text, 0.0, self.probabilities_of(logits[np.newaxis])[0], state)
@@ -106,14 +107,14 @@ class CoveringSearch:
             if not beginnings:
                 continue
             ids = np.array([token_id for _, _, token_id in beginnings])
-            states = np.stack([parent.state for _, parent, _ in beginnings], axis=1)
+            states = joined([parent.state for _, parent, _ in beginnings])
             logits, states = step(ids, states)
             probabilities = self.probabilities_of(logits)
             for row, (log_probability, parent, token_id) in enumerate(beginnings):
                 before = (*parent.before, token_id)
                 rest = text[written:]
                 covering = Covering(
-                    before, rest, log_probability, probabilities[row], states[:, row]
+                    before, rest, log_probability, probabilities[row], states.row(row)
                 )
                 found.append(covering)
                 self._continue(covering, written, waiting)

@@ -269,7 +269,7 @@ class BatchDecoder:
             before = prompt.removesuffix(forced_prefix)
             constraints = self._constraints.start(before, forced_prefix, ways[row])
             starts[prompt] = PrefilledPrompt(
-                prompt, logits[row], state[:, row], window, forced_prefix, constraints
+                prompt, logits[row], state.row(row), window, forced_prefix, constraints
             )
         return starts
 

@@ -196,7 +196,7 @@ class _Matcher:
 
     def _per_token(self, match: FoundMatch, start: PrefilledPrompt) -> tuple[SampledToken, ...]:
         """Read a match again, to find the alternatives to its tokens."""
-        logits, state = start.logits[np.newaxis], start.state[:, np.newaxis]
+        logits, state = start.logits[np.newaxis], start.state
         tokens = []
         for token_id in match.ids:
             value = float(logits[0, token_id]) - float(log_normalizers(logits)[0])

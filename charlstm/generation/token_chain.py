@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.arrays import Doubles, Ids
 from charlstm.engine.inference import Engine
+from charlstm.engine.state import State
 from charlstm.metrics import log_softmax
 from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
@@ -130,13 +131,13 @@ class _Estimate:
         after[np.argsort(-seen, kind="stable")[: MOST_CONTEXTS - 1]] = np.arange(1, MOST_CONTEXTS)
         return after, after, MOST_CONTEXTS, MOST_CONTEXTS
 
-    def _begin(self) -> tuple[Ids, Floats]:
+    def _begin(self) -> tuple[Ids, State]:
         return np.full(_ROWS, END_OF_DOCUMENT), self._engine.initial_state(_ROWS)
 
-    def _write(self, ids: Ids, state: Floats) -> tuple[Doubles, Ids, Floats]:
+    def _write(self, ids: Ids, state: State) -> tuple[Doubles, Ids, State]:
         """Read a token of each text. Return the probabilities, the sampled tokens and the state."""
-        state[:, ids == END_OF_DOCUMENT] = 0  # a new text begins
-        logits, state = self._engine.step(ids, state)
+        goes_on = (ids != END_OF_DOCUMENT).astype(np.float32)
+        logits, state = self._engine.step(ids, state.kept(goes_on[:, np.newaxis]))
         logits[:, self._never] = -np.inf
         probabilities = np.exp(log_softmax(logits * self._factor))
         cumulative = probabilities.cumsum(axis=1)

@@ -18,6 +18,7 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats
 from charlstm.engine.inference import Engine
+from charlstm.engine.state import State
 from charlstm.metrics import log_normalizers, softmax
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
 
@@ -43,7 +44,7 @@ def unread_ways(
     tokenizer: Tokenizer,
     unread: Sequence[str],
     logits: Floats,
-    states: Floats,
+    states: State,
     excluded: Sequence[int],
 ) -> list[Ways | None]:
     """Return the ways to write each text; ``None`` for an empty one.
@@ -53,7 +54,7 @@ def unread_ways(
         tokenizer: the tokenizer that the model was trained with.
         unread: R texts of known characters.
         logits: the logits before them, float32 [R, V].
-        states: the states before them, float32 [2 * layers, R, units].
+        states: the states before them, R rows.
         excluded: ids that are never sampled.
     """
     if not any(unread):  # always true at character level, which needs no index
@@ -69,7 +70,7 @@ def unread_ways(
 
     search = CoveringSearch(index, tokenizer.pieces, probabilities)
     return [
-        _covered(search, engine, text, logits[row], states[:, row]) if text else None
+        _covered(search, engine, text, logits[row], states.row(row)) if text else None
         for row, text in enumerate(unread)
     ]
 
@@ -82,7 +83,7 @@ def _index_of(tokenizer: Tokenizer) -> PieceIndex:
 
 
 def _covered(
-    search: CoveringSearch, engine: Engine, text: str, logits: Floats, state: Floats
+    search: CoveringSearch, engine: Engine, text: str, logits: Floats, state: State
 ) -> Ways:
     """Return the ways to write a text with pieces."""
     coverings = search.run(text, logits, state, engine.step)
@@ -101,7 +102,7 @@ def _spelled(
     engine: Engine,
     tokenizer: Tokenizer,
     unread: Sequence[str],
-    states: Floats,
+    states: State,
     excluded: Sequence[int],
 ) -> list[Ways | None]:
     """Return the ways to write each text as the beginning of a spelled word."""
@@ -110,7 +111,7 @@ def _spelled(
         row: [int(tokenizer.encode(letter)[0]) for letter in unread[row]] for row in rows.tolist()
     }
     values: dict[int, list[float]] = {row: [] for row in letters}
-    ids, states = np.full(len(rows), BEGIN_SPELLING), states[:, rows]
+    ids, states = np.full(len(rows), BEGIN_SPELLING), states[rows]
     while len(rows):
         logits, states = engine.step(ids, states)
         logits[:, excluded] = -np.inf
@@ -119,7 +120,7 @@ def _spelled(
         for row, value in zip(rows.tolist(), found.tolist(), strict=True):
             values[row].append(value)
         going = np.array([len(letters[row]) > len(values[row]) for row in rows.tolist()])
-        rows, ids, states = rows[going], ids[going], states[:, going]
+        rows, ids, states = rows[going], ids[going], states[going]
     return [
         _chained([BEGIN_SPELLING, *letters[row]], values[row]) if row in letters else None
         for row in range(len(unread))

@@ -11,7 +11,7 @@ import heapq
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from charlstm.arrays import Floats
+from charlstm.engine.state import State
 
 # If the probability of a path is shared by many candidates, or adds to a candidate that was found
 # already, its priority is multiplied by this. Otherwise the sums of candidates would miss too much.
@@ -44,7 +44,7 @@ class Node:
         append: the text of the path.
         completes: whether the path completes the typed word.
         token_id: the token to read.
-        state: the state before the token, float32 [2 * layers, units].
+        state: the state before the token, one row.
     """
 
     probability: float
@@ -53,7 +53,7 @@ class Node:
     append: str
     completes: bool
     token_id: int
-    state: Floats
+    state: State
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.engine.inference import Engine
+from charlstm.engine.state import State, joined
 from charlstm.metrics import log_probabilities
 from charlstm.prediction.gaps import GAP, split_at_gaps
 from charlstm.prediction.predictor import Predictor
@@ -161,13 +162,13 @@ class Filler:
         return self._read_suffix(suffix, totals, states, keep)
 
     def _read_own(
-        self, own: Sequence[Ids], logits: Floats, state: Floats, suffix: Ids
-    ) -> tuple[Doubles, Floats]:
+        self, own: Sequence[Ids], logits: Floats, state: State, suffix: Ids
+    ) -> tuple[Doubles, State]:
         """Read the tokens in which the lines differ, at least one of each.
 
         Returns:
             The log-probability of these tokens and of the first token of the suffix, if there is
-            one, float64 [C], and the states after them, float32 [2 * layers, C, units].
+            one, float64 [C], and the states after them, C rows.
         """
         order = sorted(range(len(own)), key=lambda index: -len(own[index]))
         lengths = np.array([len(own[index]) for index in order])
@@ -177,23 +178,22 @@ class Filler:
             padded[row, lengths[row]] = suffix[0] if len(suffix) else END_OF_DOCUMENT
         firsts = np.tile(logits, (len(own), 1))
         sums = log_probabilities(firsts, padded[:, 0])
-        states = np.repeat(state[:, np.newaxis], len(own), axis=1)
+        states, ended = state.repeated(len(own)), []
         for column in range(int(lengths[0])):
             rows = int((lengths > column).sum())
+            ended.append(states[rows:])
             targets = padded[:rows, column + 1 : column + 2]
-            values, new = self._engine.log_probabilities(
-                padded[:rows, column : column + 1], targets, states[:, :rows]
+            values, states = self._engine.log_probabilities(
+                padded[:rows, column : column + 1], targets, states[:rows]
             )
-            states[:, :rows] = new
             counts = (lengths[:rows] > column + 1) | (len(suffix) > 0)
             sums[:rows] += np.where(counts, values[:, 0], 0.0)
+        states = joined([states, *reversed(ended)])
         totals = np.empty(len(own))
         totals[order] = sums
-        placed = np.empty_like(states)
-        placed[:, order] = states
-        return totals, placed
+        return totals, states[np.argsort(order)]
 
-    def _read_suffix(self, suffix: Ids, totals: Doubles, states: Floats, keep: int) -> Doubles:
+    def _read_suffix(self, suffix: Ids, totals: Doubles, states: State, keep: int) -> Doubles:
         """Read the tokens that all lines end with, and drop lines that fall behind."""
         result = np.full(len(totals), -np.inf)
         rows = np.arange(len(totals))
@@ -208,12 +208,12 @@ class Filler:
         return result
 
 
-def _leaders(rows: Ids, totals: Doubles, states: Floats, keep: int) -> tuple[Ids, Doubles, Floats]:
+def _leaders(rows: Ids, totals: Doubles, states: State, keep: int) -> tuple[Ids, Doubles, State]:
     """Return the lines within ``_MARGIN`` of the best one, and at least the best ``keep``."""
     if len(totals) <= keep:
         return rows, totals, states
     kept = totals >= min(totals.max() - _MARGIN, np.partition(totals, -keep)[-keep])
-    return rows[kept], totals[kept], states[:, kept]
+    return rows[kept], totals[kept], states[kept]
 
 
 def _common(sequences: Sequence[Ids]) -> int:

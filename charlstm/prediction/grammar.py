@@ -20,13 +20,14 @@ from typing import TypeAlias
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.engine.state import State
 from charlstm.metrics import softmax
 from charlstm.prediction.best_first_search import BestFirstSearch, Node
 from charlstm.prediction.clusters import clusters_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
-# Like ``Engine.step``: reads ids [R] in states [2 * layers, R, units], returns logits and states.
-Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
+# Like ``Engine.step``: reads ids [R], one for each row of the state.
+Step: TypeAlias = Callable[[Ids, State], tuple[Floats, State]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +36,7 @@ class Context:
 
     Attributes:
         logits: the logits after the tokens that were read, float32 [V].
-        state: the state after them, float32 [2 * layers, units].
+        state: the state after them, one row.
         typed: the half-typed word or number at the end, or empty. At character level, it has been
             read.
         unread: text that must follow first, if ``typed`` has not been read: the space before
@@ -45,7 +46,7 @@ class Context:
     """
 
     logits: Floats
-    state: Floats
+    state: State
     typed: str = ""
     unread: str = ""
     cluster: bool = False
@@ -78,14 +79,14 @@ class Grammar(ABC):
 
     @abstractmethod
     def expand(
-        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
+        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: State
     ) -> None:
         """Extend paths whose last token has been read.
 
         Args:
             items: R paths, each with its search.
             logits: the logits after each path, float32 [R, V].
-            states: the state after each path, float32 [2 * layers, R, units].
+            states: the state after each path, R rows.
         """
 
     @abstractmethod
@@ -106,7 +107,7 @@ class Grammar(ABC):
         begins = completes or not self._clusters.continues(search.before, append[:1])
         return begins and self._clusters.is_whole(text)
 
-    def after(self, written: str, logits: Floats, state: Floats) -> Context:
+    def after(self, written: str, logits: Floats, state: State) -> Context:
         """Return the context after a candidate, for a search with ``Target.NEXT``."""
         return Context(logits, state, written)
 

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.engine.state import State, joined
 from charlstm.generation.coverings import Covering, CoveringSearch, PieceIndex
 from charlstm.prediction.best_first_search import LEAST_SHARE, SHARED, BestFirstSearch, Node, Target
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
@@ -122,11 +123,11 @@ class Pieces(Grammar):
                 follows += share * (not effect.completes)
         if undecided:
             ids = np.array([token_id for _, token_id, _, _ in undecided])
-            states = np.stack([covering.state for _, _, covering, _ in undecided], axis=1)
+            states = joined([covering.state for _, _, covering, _ in undecided])
             logits, after = step(ids, states)
             for row, (share, _, _, reached) in enumerate(undecided):
                 if reached == tail:
-                    shares = self._shares_after(context, logits[row], after[:, row], step)
+                    shares = self._shares_after(context, logits[row], after.row(row), step)
                 else:
                     longer = self._completing(logits[row], reached)
                     shares = longer, 1 - longer
@@ -141,7 +142,7 @@ class Pieces(Grammar):
         return float(probs @ completing[tail, self._shapes])
 
     def _shares_after(
-        self, context: Context, logits: Floats, state: Floats, step: Step
+        self, context: Context, logits: Floats, state: State, step: Step
     ) -> tuple[float, float]:
         """Return the shares if the typed word has been read."""
         tail, joining = self._phase_of(context), self._joining(context.typed)
@@ -155,7 +156,7 @@ class Pieces(Grammar):
         follows = float(probs[~undecided].sum()) - completes
         columns = np.flatnonzero(undecided & (probs >= LEAST_SHARE))
         if len(columns):
-            states = np.repeat(state[:, np.newaxis], len(columns), axis=1)
+            states = state.repeated(len(columns))
             logits, _ = step(self._columns[columns], states)
             for row, column in enumerate(columns.tolist()):
                 reached = self._effects[tail][self._shapes[column]].tail
@@ -179,7 +180,7 @@ class Pieces(Grammar):
             nodes.append((search, root, context.logits))
         if nodes:
             logits = np.stack([after for _, _, after in nodes])
-            states = np.stack([node.state for _, node, _ in nodes], axis=1)
+            states = joined([node.state for _, node, _ in nodes])
             self.expand([(search, node) for search, node, _ in nodes], logits, states)
 
     def _started(self, context: Context, step: Step) -> list[tuple[Covering, int, float, str]]:
@@ -230,7 +231,7 @@ class Pieces(Grammar):
         return shape_of(self._divided(piece), after) if piece else end_shape()
 
     def expand(
-        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
+        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: State
     ) -> None:
         """Extend paths by one piece."""
         probs = probabilities(logits, self._columns)
@@ -264,7 +265,9 @@ class Pieces(Grammar):
                 effect = word_rules().joined(completes=node.completes or not node.append)
             token_id = self._token_ids[column]
             piece = self._pieces[token_id]
-            self._extend(search, node, token_id, piece, effect, probability, states[:, row], weight)
+            self._extend(
+                search, node, token_id, piece, effect, probability, states.row(row), weight
+            )
 
     def _repeat(
         self, search: BestFirstSearch, node: Node, weights: Doubles, ends: Doubles
@@ -331,7 +334,7 @@ class Pieces(Grammar):
         piece: str,
         effect: Effect,
         probability: float,
-        state: Floats,
+        state: State,
         weight: float,
     ) -> None:
         """Extend a path by a piece, or add the candidate that ends within or after it.

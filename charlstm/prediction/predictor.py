@@ -16,6 +16,7 @@ import numpy as np
 
 from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
+from charlstm.engine.state import State, joined
 from charlstm.errors import ConfigError
 from charlstm.generation.word_edges import WordEdges
 from charlstm.metrics import softmax
@@ -97,7 +98,7 @@ class Predictor:
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
         self._prompts = PromptCache(engine, spells=tokenizer.spells)
-        self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
+        self._steps: OrderedDict[bytes, tuple[Floats, State]] = OrderedDict()
         self.rows = 0
 
     def predict(
@@ -189,7 +190,7 @@ class Predictor:
         rng = np.random.default_rng(0)
         ends = ~WordEdges(self._tokenizer).begins
         logits = np.tile(context.logits, (_WRITTEN, 1))
-        states = np.repeat(context.state[:, np.newaxis], _WRITTEN, axis=1)
+        states = context.state.repeated(_WRITTEN)
         going = np.ones(_WRITTEN)
         for _ in range(_LONGEST_WORD):
             logits[:, UNKNOWN] = -np.inf
@@ -270,7 +271,7 @@ class Predictor:
         """
         if not searches:
             return
-        floats_per_row = max(self._engine.vocab_size, contexts[0].state.size)
+        floats_per_row = max(self._engine.vocab_size, contexts[0].state.numbers)
         together = max(1, _FLOATS // (width * floats_per_row))
         for start in range(0, len(searches), together):
             group = searches[start : start + together]
@@ -303,7 +304,7 @@ class Predictor:
                 break
             logits, states = self._read([path for _, path in open_phrases])
             contexts = [
-                self._grammar.after(phrase.last, logits[row], states[:, row])
+                self._grammar.after(phrase.last, logits[row], states.row(row))
                 for row, (phrase, _) in enumerate(open_phrases)
             ]
             counts = [max(1, beam // (rank + 1)) for rank in range(len(open_phrases))]
@@ -321,15 +322,15 @@ class Predictor:
             for phrase in phrases[:count]
         ]
 
-    def _read(self, nodes: Sequence[Node]) -> tuple[Floats, Floats]:
+    def _read(self, nodes: Sequence[Node]) -> tuple[Floats, State]:
         ids = np.array([node.token_id for node in nodes])
-        return self._step(ids, np.stack([node.state for node in nodes], axis=1))
+        return self._step(ids, joined([node.state for node in nodes]))
 
-    def _step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
+    def _step(self, ids: Ids, states: State) -> tuple[Floats, State]:
         self.rows += len(ids)
         return self._engine.step(ids, states)
 
-    def _begin_step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
+    def _begin_step(self, ids: Ids, states: State) -> tuple[Floats, State]:
         """Read a token of a half-typed word. Most are read again after the next keystroke."""
         if len(ids) > 1:
             return self._step(ids, states)

@@ -8,6 +8,7 @@ import numpy as np
 
 from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
+from charlstm.engine.state import State
 from charlstm.tokenizer.long_prompts import read_tokens
 
 REMEMBERED = 48  # positions in recent prompts whose states are cached
@@ -24,28 +25,27 @@ class PromptCache:
     def __init__(self, engine: Engine, *, spells: bool) -> None:
         self._engine = engine
         self._spells = spells
-        self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
+        self._ends: OrderedDict[bytes, tuple[Floats, State]] = OrderedDict()
 
-    def read(self, ids: Ids) -> tuple[Floats, Floats]:
-        """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
+    def read(self, ids: Ids) -> tuple[Floats, State]:
+        """Return the logits [V] and the state (one row) after ids [T >= 1]."""
         ids = read_tokens(ids, spells=self._spells, step=PROMPT_STEP)
         data = ids.tobytes()
         known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
         state = self._engine.initial_state(1)
         if known:
             self._ends.move_to_end(known)
-            logits, last = self._ends[known]
-            state = last[:, np.newaxis]
+            logits, state = self._ends[known]
         for start in range(len(known) // ids.itemsize, len(ids), _STRIDE):
             part = ids[np.newaxis, start : start + _STRIDE]
             all_logits, state = self._engine.run(part, state)
-            logits, last = all_logits[0, -1].copy(), state[:, 0]
+            logits = all_logits[0, -1].copy()
             stop = start + part.shape[1]
             if len(ids) - stop < REMEMBERED // 4 * _STRIDE:
-                self._remember(ids[:stop].tobytes(), (logits, last))
-        return logits, last
+                self._remember(ids[:stop].tobytes(), (logits, state))
+        return logits, state
 
-    def _remember(self, key: bytes, end: tuple[Floats, Floats]) -> None:
+    def _remember(self, key: bytes, end: tuple[Floats, State]) -> None:
         self._ends[key] = end
         if len(self._ends) > REMEMBERED:
             self._ends.popitem(last=False)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.engine.state import State, joined
 from charlstm.metrics import softmax
 from charlstm.prediction.best_first_search import (
     LEAST_SHARE,
@@ -101,7 +102,7 @@ class Words(Grammar):
         if len(tokens) and self._pieces[tokens[0]] == unread:
             follows += float(probs[tokens[0]])
         if spelled >= LEAST_SHARE * total:
-            logits, _ = step(np.array(paths[0][-1:]), state[:, np.newaxis])
+            logits, _ = step(np.array(paths[0][-1:]), state)
             follows += spelled * float(self._spelled_probabilities(logits)[0, -1])
         return 1 - follows / total, follows / total
 
@@ -177,8 +178,8 @@ class Words(Grammar):
         return paths
 
     def _follow(
-        self, starts: Sequence[tuple[Doubles, Floats, list[int]]], step: Step
-    ) -> list[tuple[float, Floats]]:
+        self, starts: Sequence[tuple[Doubles, State, list[int]]], step: Step
+    ) -> list[tuple[float, State]]:
         """Return the probability of each path, and the state before its last id.
 
         Args:
@@ -190,9 +191,9 @@ class Words(Grammar):
         for position in range(1, max((len(path) for _, _, path in starts), default=0)):
             rows = [row for row, (_, _, path) in enumerate(starts) if len(path) > position]
             ids = np.array([starts[row][2][position - 1] for row in rows])
-            logits, after = step(ids, np.stack([states[row] for row in rows], axis=1))
+            logits, after = step(ids, joined([states[row] for row in rows]))
             for index, row in enumerate(rows):
-                path, states[row] = starts[row][2], after[:, index]
+                path, states[row] = starts[row][2], after.row(index)
                 values = logits[index : index + 1]
                 if path[0] != BEGIN_SPELLING:
                     probs[row] *= float(self._probabilities(values)[0, path[position]])
@@ -205,22 +206,22 @@ class Words(Grammar):
         return list(zip(probs, states, strict=True))
 
     def expand(
-        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
+        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: State
     ) -> None:
         """Extend paths by a token, or by a letter of a spelled word."""
         phases = np.array([node.phase for _, node in items])
         for row, probs in rows_of(phases == _TOKEN, logits, self._probabilities):
             search, node = items[row]
-            self._extend(search, node, probs, states[:, row])
+            self._extend(search, node, probs, states.row(row))
         for row, probs in rows_of(phases == _CLUSTER, logits, self._probabilities):
             search, node = items[row]
-            self._continue_cluster(search, node, probs, states[:, row])
+            self._continue_cluster(search, node, probs, states.row(row))
         for row, probs in rows_of(phases == _SPELLING, logits, self._spelled_probabilities):
             search, node = items[row]
-            self._spell(search, node, probs, states[:, row])
+            self._spell(search, node, probs, states.row(row))
 
     def _continue_cluster(
-        self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats
+        self, search: BestFirstSearch, node: Node, probs: Doubles, state: State
     ) -> None:
         """Extend a path within its last visible character, and add the candidate without that."""
         joining = self._joining(node.text)
@@ -233,7 +234,7 @@ class Words(Grammar):
         self._join(search, node, probs, joining, state)
 
     def _join(
-        self, search: BestFirstSearch, node: Node, probs: Doubles, joining: Mask, state: Floats
+        self, search: BestFirstSearch, node: Node, probs: Doubles, joining: Mask, state: State
     ) -> None:
         """Extend a path by tokens that continue its last visible character."""
         for token_id in np.flatnonzero(joining & (probs > search.bar)).tolist():
@@ -242,7 +243,7 @@ class Words(Grammar):
             child = Node(probability, _CLUSTER, text, append, node.completes, token_id, state)
             search.push(child, probability)
 
-    def _extend(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
+    def _extend(self, search: BestFirstSearch, node: Node, probs: Doubles, state: State) -> None:
         """Extend a path by a token that does not merge with the last one."""
         if len(merging := self._merging.with_text(node.text)):
             probs[merging] = 0.0
@@ -261,7 +262,7 @@ class Words(Grammar):
         node: Node,
         probs: Doubles,
         tokens: tuple[Ids, Ids, Ids],
-        state: Floats,
+        state: State,
         skipped: int,
     ) -> None:
         """Add the most likely of some tokens, whose first ``skipped`` characters were typed.
@@ -306,7 +307,7 @@ class Words(Grammar):
         node: Node,
         token_id: int,
         probability: float,
-        state: Floats,
+        state: State,
         skipped: int,
     ) -> None:
         """Extend a path by a token that is not yet the next word."""
@@ -317,7 +318,7 @@ class Words(Grammar):
         child = Node(probability, _TOKEN, piece, append, False, token_id, state)
         search.push(child, SHARED * probability)
 
-    def _spell(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
+    def _spell(self, search: BestFirstSearch, node: Node, probs: Doubles, state: State) -> None:
         """Extend a path by a letter of a spelled word or, if it has a letter, by its end."""
         if not node.text:
             probs = normalized(probs[:-1])
