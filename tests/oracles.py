@@ -16,8 +16,12 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(config, weights, ids, state):
-    """Run the textbook LSTM, and the attention: ids [B, T] and ``State`` to logits [B, T, V]."""
+def network(config, weights, ids, state=None):
+    """Run the textbook LSTM, and the attention: ids [B, T] and ``State`` to logits [B, T, V].
+
+    Without a state, it is that before the first token.
+    """
+    state = state or initial_state(config, len(ids))
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     embeddings = weights["embedding/embeddings"]
     kernel = embeddings.T if config.tied else weights["output/kernel"]
@@ -50,6 +54,13 @@ def network(config, weights, ids, state):
         outputs[row, config.attention - len(window) :] = window
     filled = np.array([[len(window)] for window in windows])
     return np.stack(logits, axis=1), State(cells, outputs, filled)
+
+
+def initial_state(config, rows):
+    cells = np.zeros((2 * config.layers, rows, config.units))
+    if not config.attention:
+        return State(cells)
+    return State(cells, np.zeros((rows, config.attention, config.units)), np.zeros((rows, 1)))
 
 
 def _windows(state):

@@ -121,6 +121,9 @@ def _multiplied_at_once(config: ModelConfig) -> Iterator[tuple[str, ...]]:
     yield ("lstm_0/recurrent_kernel",)
     for layer in range(1, config.layers):
         yield f"lstm_{layer}/kernel", f"lstm_{layer}/recurrent_kernel"
+    if config.attention:
+        for name in ("query", "key", "output"):
+            yield (f"attention/{name}",)
     if not config.tied:
         yield ("output/kernel",)
 
