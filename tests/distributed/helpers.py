@@ -39,7 +39,7 @@ def together(count, do, wait=20.0):
     return found
 
 
-MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
+MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2, attention=7)
 TRAIN = TrainConfig(
     steps=10,
     streams=5,

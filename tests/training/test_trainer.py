@@ -69,6 +69,15 @@ def test_resumed_equals_uninterrupted_in_shards(request_for, fresh_networks):
     assert essence(stopped.output) == uninterrupted(request_for, **options)
 
 
+def test_resumed_equals_uninterrupted_with_attention(request_for):
+    options = {"attention": 15}  # longer than a sequence
+    stopped = request_for("stopped", **options)
+    assert train(stopped, Stopper(7)).stop_reason == "interrupted"
+    assert read_state(stopped.output)[0]["states/outputs"].shape == (4, 15, 8)
+    assert resume(stopped.output).stop_reason == "budget"
+    assert essence(stopped.output) == uninterrupted(request_for, **options)
+
+
 @pytest.mark.parametrize("save", [11, 14])
 def test_a_crash_between_saves_equals_uninterrupted(request_for, fresh_networks, monkeypatch, save):
     """The 11th save ends the first evaluation, whose weights and history are already written."""
