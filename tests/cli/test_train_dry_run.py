@@ -166,3 +166,25 @@ def test_a_request_that_allows_no_run_is_refused(charlstm, corpus, options):
 def test_a_wrong_tf_config_is_refused(charlstm, corpus, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}}')
     assert_error(assert_refused_alike(charlstm, "tale.txt"), 2, "TF_CONFIG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reach"),
+    [
+        (["tale.txt"], 0),
+        (["--attention", "tale.txt"], 64),
+        (["tale.txt", "--attention"], 64),
+        (["--attention", "12", "tale.txt"], 12),
+        (["--attention=12", "--", "tale.txt"], 12),
+    ],
+)
+def test_the_window_of_the_attention_may_be_left_out(charlstm, corpus, arguments, reach):
+    result = charlstm("train", *QUICK, "--dry-run", "--json", *arguments)
+    assert result.status == 0
+    assert json.loads(result.out)["model"]["attention"] == reach
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "1025"])
+def test_a_window_out_of_range_is_misuse(charlstm, corpus, value):
+    result = charlstm("train", *QUICK, "--dry-run", "tale.txt", "--attention", value)
+    assert_error(result, 2, f"--attention is {value}", "whole number")

@@ -24,7 +24,7 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.models import random_weights
 from tests.oracles import read_log_probabilities
 
-CONFIG = ModelConfig(vocab_size=11, embedding=6, units=16, layers=2)
+CONFIG = ModelConfig(vocab_size=11, embedding=6, units=16, layers=2, attention=4)
 LEARNING = DynamicSettings(rate=0.5, decay=0.01, segment=5)
 documents_given = st.lists(st.lists(st.integers(1, 10), max_size=14), min_size=1, max_size=4)
 few = settings(max_examples=10)
