@@ -33,8 +33,8 @@ def shakespeare(path, **content):
 
 def load_modules(browser):
     """Define what the worker's modules define, but for its messages."""
-    browser.run(joined_modules("product.js", "engine.js", "tokenizer.js", "sampling.js") + "\n0")
-    browser.run(joined_modules("tracking.js", "reader.js") + "\n0")
+    browser.run(joined_modules("rounding.js", "product.js", "attention.js", "engine.js") + "\n0")
+    browser.run(joined_modules("tokenizer.js", "sampling.js", "tracking.js", "reader.js") + "\n0")
 
 
 def load_engine(browser, config, weights):
@@ -53,14 +53,6 @@ def int8_step(config, weights, token_id, state):
     Returns logits [V], the new state [2L, u] and the gates [L, 4u]: input, forget, output,
     candidate.
     """
-
-    def rounded(hidden):
-        return np.rint(np.float32(hidden) / np.float32(1 / 127)).clip(-128, 127)
-
-    def product(left, matrix):
-        columns, scales = quantize_columns(matrix)
-        return left @ columns.astype(np.float64) * scales / 127
-
     hidden, cells = np.split(state.astype(np.float64), 2)
     gates, below = [], None
     for layer in range(config.layers):
@@ -77,6 +69,42 @@ def int8_step(config, weights, token_id, state):
         gates.append(np.concatenate([sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(c)]))
         cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
         hidden[layer] = below = sigmoid(o) * np.tanh(cells[layer])
-    kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
-    logits = product(rounded(below), kernel) + weights["output/bias"]
+    logits = product(rounded(below), output_matrix(config, weights)) + weights["output/bias"]
     return logits, np.concatenate([hidden, cells]), np.stack(gates)
+
+
+def int8_attention(config, weights, output, window):
+    """Attend from an output [u], the last of a window of integers [n, u], as ``int8_step`` does.
+
+    Returns logits [V] and the shares [n].
+    """
+    query = product(window[-1], weights["attention/query"])
+    query = query @ weights["attention/key"].T / np.sqrt(config.key_width)
+    column, scale = scaled(query, 127)
+    scores = window @ column * scale / 127
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    row, scale = scaled(shares, 255)
+    added = product(rounded(row @ window * scale / 127), weights["attention/output"])
+    attended, scale = scaled(output + added, 127)
+    logits = 127 * scale * product(attended, output_matrix(config, weights))
+    return logits + weights["output/bias"], shares
+
+
+def output_matrix(config, weights):
+    return weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
+
+
+def rounded(hidden):
+    return np.rint(np.float32(hidden) / np.float32(1 / 127)).clip(-128, 127)
+
+
+def scaled(values, levels):
+    """Return values as integers, of which the largest is ``levels``, and their scale."""
+    scale = np.abs(values).max() / levels
+    return np.rint(values / scale), scale
+
+
+def product(left, matrix):
+    columns, scales = quantize_columns(matrix)
+    return left @ columns.astype(np.float64) * scales / 127
