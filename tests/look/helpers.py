@@ -10,8 +10,14 @@ import numpy as np
 
 from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import Checkpoint
+from charlstm.config import CorpusConfig, Division, ModelConfig, TokenizerConfig
+from charlstm.engine.inference import build_engine
 from charlstm.look.page import Content, build_page, joined_modules
 from charlstm.look.weights import packed
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES, settings
+from tests.models import random_weights
 from tests.oracles import sigmoid
 
 ROOT = Path(__file__).parents[2]
@@ -108,3 +114,27 @@ def scaled(values, levels):
 def product(left, matrix):
     columns, scales = quantize_columns(matrix)
     return left @ columns.astype(np.float64) * scales / 127
+
+
+def attentive(reach, *, text, unit="file", units=40):
+    """Return a checkpoint with attention, with random weights and the characters of a text."""
+    tokenizer = build_tokenizer([text], TokenizerConfig())
+    network = ModelConfig(
+        vocab_size=tokenizer.vocab_size, embedding=8, units=units, layers=2, attention=reach
+    )
+    corpus = CorpusConfig(addresses=("a.txt",), division=Division(unit=unit))
+    config = settings(network, corpus=corpus)
+    return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
+
+
+def shares_after(checkpoint, ids):
+    """Return the shares of the attention after each of some ids of a document, oldest first."""
+    config, weights = checkpoint.config.model, checkpoint.weights
+    engine = build_engine(config, weights, precision="int8", threads=1)
+    state, found = engine.initial_state(1), []
+    for token_id in ids:
+        _, state = engine.step(np.array([token_id]), state)
+        cells, window, filled = (part.squeeze() for part in state.parts)
+        recent = window[-int(filled) :] - 128.0
+        found.append(int8_attention(config, weights, cells[config.layers - 1], recent)[1])
+    return found

@@ -35,7 +35,7 @@ class Attention {
   // result in `products.x` and returns their scale.
   step(state, values, start) {
     const { reach, units, tensors, products, attended } = this;
-    const { x, sums } = products;
+    const { x, sums } = products, { added_scales: scales } = tensors;
     state.window[state.count % reach] = Int8Array.from(x.subarray(0, units));
     state.count++;
     const filled = Math.min(state.count, reach);
@@ -49,7 +49,7 @@ class Attention {
     this._mean(state.window, scores);
     products.run("added_rows");
     for (let i = 0; i < units; i++) {
-      attended[i] = values[start + i] + Math.fround(Math.fround(sums[i]) * tensors.added_scales[i]);
+      attended[i] = values[start + i] + Math.fround(Math.fround(sums[i]) * scales[i]);
     }
     return quantizeByLargest(attended, x, HIDDEN_LEVELS);
   }
@@ -57,13 +57,13 @@ class Attention {
   // Score each output of a window. The query is in the space of outputs, so there are no keys.
   _score(window, scores) {
     const { tensors, products, projected, query, placed } = this;
-    const { x, sums } = products;
+    const { x, sums } = products, { query_scales, keys } = tensors;
     const width = projected.length;
     products.run("query_rows");
-    for (let i = 0; i < width; i++) projected[i] = Math.fround(sums[i]) * tensors.query_scales[i];
+    for (let i = 0; i < width; i++) projected[i] = Math.fround(sums[i]) * query_scales[i];
     for (let i = 0, at = 0; i < query.length; i++, at += width) {
       let sum = 0;
-      for (let j = 0; j < width; j++) sum += tensors.keys[at + j] * projected[j];
+      for (let j = 0; j < width; j++) sum += keys[at + j] * projected[j];
       query[i] = sum;
     }
     const scale = Math.fround(quantizeByLargest(query, x, HIDDEN_LEVELS) * HIDDEN_SCALE);

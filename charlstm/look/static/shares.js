@@ -4,6 +4,7 @@ import { $, bold, percent, shareBox, span, visible } from "./elements.js";
 
 const SHADES = [0.003, 0.01, 0.03, 0.1, 0.3]; // the smallest share of each shade
 const MOST_LISTED = 5; // earlier tokens
+const LEAST = 0.001; // the smallest share of other places in the list
 const AROUND = 12; // characters shown on each side of a listed token
 
 // Return the shares of the attention after token `t`: `own` of the token itself, `earlier`
@@ -63,8 +64,8 @@ class SharesView {
 
   _list(t, { own, earlier, start, before }) {
     const boxes = [shareBox(own, bold("the outlined token itself"))];
-    if (start) boxes.push(shareBox(start, bold("the start of the text")));
-    if (before) boxes.push(shareBox(before, bold("text before this part")));
+    if (start >= LEAST) boxes.push(shareBox(start, bold("the start of the document")));
+    if (before >= LEAST) boxes.push(shareBox(before, bold("text before this part")));
     const largest = earlier.sort((a, b) => b[1] - a[1]).slice(0, MOST_LISTED);
     for (const [at, share] of largest) {
       const place = document.createElement("div");
@@ -73,9 +74,8 @@ class SharesView {
       boxes.push(shareBox(share, place));
     }
     boxes[0].classList.add("chosen");
-    const rest = Math.max(0, 1 - own - start);
-    $("back-shares").setAttribute("aria-label", `${percent(own)} on the outlined token itself, `
-      + `${start ? `${percent(start)} on the start of the text, ` : ""}${percent(rest)} on earlier tokens`);
+    $("back-shares").setAttribute("aria-label", `after ${visible(this.seen.tokens[t])}: `
+      + `${percent(own)} of the look is at the token itself`);
     $("back-shares").replaceChildren(...boxes);
   }
 
