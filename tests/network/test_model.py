@@ -26,6 +26,13 @@ CONFIGS = [
 ]
 
 
+ATTENTIVE = [
+    ModelConfig(vocab_size=11, embedding=5, units=6, layers=1, attention=1),
+    ModelConfig(vocab_size=13, embedding=8, units=8, layers=2, tied=True, attention=5),
+    ModelConfig(vocab_size=9, embedding=12, units=80, layers=1, attention=64),
+]
+
+
 @pytest.mark.parametrize("config", CONFIGS)
 def test_weights_have_the_names_and_shapes_of_a_checkpoint(config):
     weights = weights_of(LSTMLanguageModel(config))
@@ -43,16 +50,39 @@ def test_the_plain_keras_model_computes_the_same(config):
     model.output_layer.bias.assign(rng.normal(size=config.vocab_size))
     plain = plain_keras_model(config, weights_of(model))
     tokens = rng.integers(1, config.vocab_size, size=(3, 7)).astype(np.int32)
-    states = [
-        tuple(tf.constant(rng.normal(size=(3, config.units)), tf.float32) for _ in "hc")
-        for _ in range(config.layers)
-    ]
+    states = {
+        name: tf.constant(rng.normal(size=zeros.shape), tf.float32)
+        for name, zeros in model.zero_states(3).items()
+    }
     logits, after = model(tokens, states)
-    flat = [state for layer in states for state in layer]
-    expected, *expected_after = plain([tf.constant(tokens), *flat])
+    expected, *expected_after = plain([tf.constant(tokens), *states.values()])
     np.testing.assert_allclose(logits, expected, atol=1e-5)
-    for ours, theirs in zip([s for pair in after for s in pair], expected_after, strict=True):
+    for ours, theirs in zip(after.values(), expected_after, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ATTENTIVE)
+@pytest.mark.parametrize("time", [1, 4, 150])
+def test_the_plain_keras_model_attends_as_much_from_the_start_of_a_document(config, time):
+    model, rng = LSTMLanguageModel(config, seed=4), np.random.default_rng(0)
+    for kernel in (model.attention.query, model.attention.key, model.attention.output_kernel):
+        kernel.assign(rng.normal(size=kernel.shape))
+    plain = plain_keras_model(config, weights_of(model))
+    tokens = rng.integers(1, config.vocab_size, size=(3, time)).astype(np.int32)
+    states = model.zero_states(3)
+    logits, after = model(tokens, states)
+    cells = [name for name in states if name not in ("outputs", "filled")]
+    expected, *expected_after = plain([tf.constant(tokens), *(states[name] for name in cells)])
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    for name, theirs in zip(cells, expected_after, strict=True):
+        np.testing.assert_allclose(after[name], theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ATTENTIVE)
+def test_weights_of_the_attention_have_the_names_and_shapes_of_a_checkpoint(config):
+    weights = weights_of(LSTMLanguageModel(config))
+    assert {name: weight.shape for name, weight in weights.items()} == expected_shapes(config)
+    assert config.parameters == sum(weight.size for weight in weights.values())
 
 
 def test_the_seed_determines_the_weights():
@@ -97,5 +127,5 @@ def test_a_document_has_the_same_logits_as_alone():
     together, after = model(np.concatenate([first, second], 1), model.zero_states(1))
     alone, after_alone = model(second, model.zero_states(1))
     np.testing.assert_allclose(together[:, first.shape[1] :], alone, atol=1e-6)
-    for ours, theirs in zip(after[0], after_alone[0], strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    for name, state in after.items():
+        np.testing.assert_allclose(state, after_alone[name], atol=1e-6)
