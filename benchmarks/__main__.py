@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import generation, page, precision, quality, start, training
+from benchmarks import attention, generation, page, precision, quality, start, training
 
 
 def main():
@@ -21,6 +21,7 @@ def main():
         precision.main(model)
         page.main(model)
         training.main()
+        attention.speed()
     for text in sys.argv[1:]:
         quality.main(text)
 

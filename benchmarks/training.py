@@ -52,7 +52,7 @@ SHAPES = {
 }
 
 
-def charlstm_step(shape, ids):
+def charlstm_step(shape, ids, attention=0):
     from charlstm.config import ModelConfig, TrainConfig
     from charlstm.dataset.batches import TrainingBatch
     from charlstm.training.plan import shards_for
@@ -65,6 +65,7 @@ def charlstm_step(shape, ids):
         embedding=shape.embedding,
         units=shape.units,
         layers=shape.layers,
+        attention=attention,
     )
     train = TrainConfig(
         steps=1,

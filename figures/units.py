@@ -45,8 +45,8 @@ def measure() -> dict[str, Any]:
     states = []
     for token_id in model.tokenizer.encode_beginning(TEXT).tolist():
         _, state = model.engine.step(np.array([token_id]), state)
-        cells = state.parts[0]  # hidden states, then cell states: [2 * layers, 1, units]
-        states.append(np.tanh(cells[len(cells) // 2 :, 0]))  # [layers, units]
+        _, cells = np.split(state.parts[0][:, 0], 2)  # [layers, units]
+        states.append(np.tanh(cells))
     after = np.stack(states[1:])  # the first is the state before the text
     units = []
     for layer, unit, follows in UNITS:

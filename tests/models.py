@@ -9,6 +9,7 @@ import numpy as np
 from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine.inference import build_engine
+from charlstm.engine.state import State
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.subword import SubwordTokenizer
 from charlstm.tokenizer.vocabulary import build_tokenizer
@@ -49,6 +50,10 @@ def random_weights(config):
         weights[f"lstm_{layer}/kernel"] = matrix(width, 4 * config.units, 1.5)
         weights[f"lstm_{layer}/recurrent_kernel"] = matrix(config.units, 4 * config.units, 1.5)
         weights[f"lstm_{layer}/bias"] = matrix(1, 4 * config.units, 0.5)[0]
+    if config.attention:
+        for name in ("query", "key"):
+            weights[f"attention/{name}"] = matrix(config.units, config.key_width, 3.0)
+        weights["attention/output"] = matrix(config.units, config.units, 1.5)
     if not config.tied:
         weights["output/kernel"] = matrix(config.units, config.vocab_size, 4.0)
     weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
@@ -81,13 +86,13 @@ class ScriptedEngine:
         self.fed = []
 
     def initial_state(self, batch):
-        return np.zeros((1, batch, 1), np.float32)
+        return State(np.zeros((1, batch, 1), np.float32))
 
     def step(self, ids, state):
         self.fed.append(ids.tolist())
-        state = state + 1
+        state = State(state.parts[0] + 1)
         logits = np.zeros((len(ids), self.vocab_size), np.float32)
-        for row, steps in enumerate(state[0, :, 0].astype(int)):
+        for row, steps in enumerate(state.parts[0][0, :, 0].astype(int)):
             if 0 <= (index := steps - self.prompt_length) < len(self.script):
                 logits[row, self.script[index]] = 5.0
         return logits, state
@@ -119,12 +124,11 @@ class MarkovEngine:
             self.logits -= np.linspace(0, 8, vocab_size, dtype=np.float32)
 
     def initial_state(self, batch):
-        return np.zeros((2, batch, 1), np.float32)
+        return State(np.zeros((2, batch, 1), np.float32))
 
     def step(self, ids, state):
         return self.logits[ids].copy(), state.copy()
 
     def read(self, sequences):
-        return self.step(
-            np.array([ids[-1] for ids in sequences]), np.zeros((2, len(sequences), 1), np.float32)
-        )
+        last = np.array([ids[-1] for ids in sequences])
+        return self.step(last, self.initial_state(len(sequences)))

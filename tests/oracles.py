@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from charlstm.dataset.batches import validation_batches
+from charlstm.engine.state import State
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT
 
 
@@ -15,12 +16,17 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(config, weights, ids, state):
-    """Run the textbook LSTM: ids [B, T], state [2L, B, u] to logits [B, T, V] and state."""
+def network(config, weights, ids, state=None):
+    """Run the textbook LSTM, and the attention: ids [B, T] and ``State`` to logits [B, T, V].
+
+    Without a state, it is that before the first token.
+    """
+    state = state or initial_state(config, len(ids))
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     embeddings = weights["embedding/embeddings"]
     kernel = embeddings.T if config.tied else weights["output/kernel"]
-    hidden, cells = np.split(state.astype(np.float64), 2)
+    hidden, cells = np.split(state.parts[0].astype(np.float64), 2)
+    windows = _windows(state)
     logits = []
     for column in ids.T:
         x = embeddings[column]
@@ -33,8 +39,52 @@ def network(config, weights, ids, state):
             i, f, c, o = np.split(z, 4, axis=1)
             cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
             hidden[layer] = x = sigmoid(o) * np.tanh(cells[layer])
+        if config.attention:
+            windows = [
+                [*window, output][-config.attention :]
+                for window, output in zip(windows, x, strict=True)
+            ]
+            x = np.stack([attended(weights, np.stack(window)) for window in windows])
         logits.append(x @ kernel + weights["output/bias"])
-    return np.stack(logits, axis=1), np.concatenate([hidden, cells])
+    cells = np.concatenate([hidden, cells])
+    if not config.attention:
+        return np.stack(logits, axis=1), State(cells)
+    outputs = np.zeros((len(ids), config.attention, config.units))
+    for row, window in enumerate(windows):
+        outputs[row, config.attention - len(window) :] = window
+    filled = np.array([[len(window)] for window in windows])
+    return np.stack(logits, axis=1), State(cells, outputs, filled)
+
+
+def initial_state(config, rows):
+    cells = np.zeros((2 * config.layers, rows, config.units))
+    if not config.attention:
+        return State(cells)
+    return State(cells, np.zeros((rows, config.attention, config.units)), np.zeros((rows, 1)))
+
+
+def _windows(state):
+    """Return the outputs in the window of each row, as lists."""
+    if len(state.parts) == 1:
+        return None
+    _, outputs, filled = state.parts
+    return [
+        list(row[len(row) - int(count) :].astype(np.float64))
+        for row, (count,) in zip(outputs, filled, strict=True)
+    ]
+
+
+def attended(weights, window):
+    """Return the last output of a window [n, u] with what it attends to."""
+    query, keys = window[-1] @ weights["attention/query"], window @ weights["attention/key"]
+    scores = keys @ query / np.sqrt(len(query))
+    shares = np.exp(scores - scores.max())
+    return window[-1] + shares / shares.sum() @ window @ weights["attention/output"]
+
+
+def assert_states_equal(first, second):
+    for one, other in zip(first.parts, second.parts, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def log_probabilities(logits):
@@ -58,10 +108,10 @@ def engine_loss(engine, ids):
     for batch in validation_batches(ids):
         if state is None:
             state = engine.initial_state(len(batch.inputs))
-        state = state * batch.keep
+        state = state.kept(batch.keep)
         for column, inputs in enumerate(batch.inputs.T):
             # Each document starts from a zero state.
-            state = state * (inputs != END_OF_DOCUMENT)[:, None].astype(np.float32)
+            state = state.kept((inputs != END_OF_DOCUMENT)[:, None].astype(np.float32))
             logits, state = engine.step(inputs, state)
             total += weighted_loss(logits, batch.targets[:, column], batch.weights[:, column])
     return total / (ids.size - 1)

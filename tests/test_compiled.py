@@ -38,7 +38,7 @@ def numbers(trainer):
 def after_a_step(trainer):
     batch = trainer.streams.batch(0)
     loss, states = trainer.runner.train(batch, trainer.state.recurrent, 0, 0.01, 0.3)
-    return loss, [state.numpy().tobytes() for pair in states for state in pair], numbers(trainer)
+    return loss, [state.numpy().tobytes() for state in states.values()], numbers(trainer)
 
 
 def test_trainers_of_equal_networks_share_steps_and_start_as_new(request):

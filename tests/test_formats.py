@@ -62,8 +62,7 @@ def oracle_scores(checkpoint, texts):
         if config.corpus.normalize == "nfc":
             text = unicodedata.normalize("NFC", text)
         ids = np.array([END_OF_DOCUMENT, *tokenizer.encode(text), *end])
-        state = np.zeros((2 * config.model.layers, 1, config.model.units))
-        logits, _ = network(config.model, checkpoint.weights, ids[None, :-1], state)
+        logits, _ = network(config.model, checkpoint.weights, ids[None, :-1])
         values = logits[0] - np.log(np.exp(logits[0]).sum(axis=1, keepdims=True))
         yield values[np.arange(len(ids) - 1), ids[1:]]
 

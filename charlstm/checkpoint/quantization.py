@@ -4,7 +4,7 @@ A small checkpoint stores each matrix as int8 under its own name, and its float3
 ``NAME_scales``. Vectors stay float32. Above the first layer, the kernel and the recurrent kernel of
 a layer share their scales, because the engine multiplies by both at once, using the stored
 integers. The embedding has one scale per token, so that tied models can use its rows as columns of
-the output projection. The keys of the attention stay float32, as in the engine.
+the output projection.
 """
 
 from __future__ import annotations
@@ -107,27 +107,23 @@ class DequantizedWeights(Mapping[str, Floats]):
 def quantized_types(config: ModelConfig) -> dict[str, TensorType]:
     """Return the type of each tensor of ``quantize_weights`` by name."""
     types = {}
-    quantized = {_EMBEDDINGS}.union(*_multiplied_at_once(config))
     for name, shape in expected_shapes(config).items():
         types[name] = TensorType(shape)
-        if name in quantized:
+        if len(shape) > 1:
             types[name] = TensorType(shape, np.dtype(np.int8))
             types[name + _SCALES] = TensorType((shape[0 if name == _EMBEDDINGS else 1],))
     return types
 
 
 def _multiplied_at_once(config: ModelConfig) -> Iterator[tuple[str, ...]]:
-    """Yield the names of matrices that the int8 engine multiplies by; a tuple shares its scales.
-
-    The keys of the attention are float32 there too.
-    """
+    """Yield the names of matrices that the engine multiplies by; a tuple shares its scales."""
     yield ("lstm_0/kernel",)
     yield ("lstm_0/recurrent_kernel",)
     for layer in range(1, config.layers):
         yield f"lstm_{layer}/kernel", f"lstm_{layer}/recurrent_kernel"
     if config.attention:
-        yield ("attention/query",)
-        yield ("attention/output",)
+        for name in ("query", "key", "output"):
+            yield (f"attention/{name}",)
     if not config.tied:
         yield ("output/kernel",)
 

@@ -104,7 +104,7 @@ def _per_word(run: KnownRun) -> str:
 
 def _network(run: KnownRun) -> str:
     model = run.checkpoint.config.model
-    return f"{model.layers} x {model.units}"
+    return f"{model.layers} x {model.units}{', attention' if model.attention else ''}"
 
 
 def _steps(run: KnownRun) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Figures
-    from charlstm.config import Level, TrainConfig
+    from charlstm.config import Level, ModelConfig, TrainConfig
     from charlstm.training.observer import Hardware
     from charlstm.training.setup import Run
 
@@ -49,12 +49,18 @@ def describe_training(run: Run) -> str:
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {show_minutes(plan.minutes)}"
     return (
-        f"{size}{model.layers} x {model.units} LSTM, "
+        f"{size}{describe_network(model)}, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} training tokens, "
         f"{_validating(run)} validation tokens, vocabulary {model.vocab_size:,}; "
         f"dropout {describe_dropout(train)}, seed {train.seed}"
     )
+
+
+def describe_network(model: ModelConfig) -> str:
+    """Return the layers of a network, as a phrase."""
+    attention = f", attention over {model.attention} outputs" if model.attention else ""
+    return f"{model.layers} x {model.units} LSTM{attention}"
 
 
 def _validating(run: Run) -> str:

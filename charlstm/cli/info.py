@@ -9,6 +9,7 @@ from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
     describe_dropout,
     describe_names,
+    describe_network,
     describe_validated,
     show_perplexity,
 )
@@ -147,7 +148,7 @@ def _table(known: KnownRun) -> str:
     rows: dict[str, str | None] = {
         "checkpoint": f"{shown_name(checkpoint.folder)} (format {config.format}, "
         f"charlstm {config.charlstm})",
-        "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
+        "network": f"{describe_network(model)}, embedding {model.embedding}"
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
         f"{' of 8 bits' if config.weights == 'int8' else ''}",
         "tokenizer": f"{config.tokenizer.level} level, "

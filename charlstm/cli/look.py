@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlstm.cli.descriptions import describe_network
 from charlstm.cli.locales import check_text
 from charlstm.cli.options import (
     OptionGroup,
@@ -152,7 +153,7 @@ def _open(path: Path) -> bool:
 def _facts(checkpoint: Checkpoint) -> str:
     model, bits = checkpoint.config.model, checkpoint.figures.valid_bits_per_character
     level = {"char": "characters", "subword": "pieces of words", "word": "words"}
-    facts = [f"{model.layers} x {model.units} LSTM", level[checkpoint.tokenizer.level]]
+    facts = [describe_network(model), level[checkpoint.tokenizer.level]]
     if bits is not None:
         facts.append(f"{bits:.3f} bits per character")
     return ", ".join(facts)

@@ -60,6 +60,7 @@ def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] 
             {
                 "layers x units": f"{model.layers} x {model.units}",
                 "embedding": f"{model.embedding}{', tied to the output' if model.tied else ''}",
+                **({"attention": f"{model.attention} outputs"} if model.attention else {}),
                 "parameters": f"{model.parameters:,}, stored as {config.weights}",
                 "vocabulary": f"{model.vocab_size:,}",
             },

@@ -82,7 +82,7 @@ def test_the_engine_agrees_with_keras_over_500_steps(trained):
     np.testing.assert_allclose(np.array(logits), expected[0], atol=1e-4)
     hidden_then_cell = [after[0], after[2], after[1], after[3]]
     # A cell can count up to hundreds.
-    np.testing.assert_allclose(state, hidden_then_cell, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(state.parts[0], hidden_then_cell, rtol=1e-5, atol=1e-4)
 
 
 def test_the_engine_computes_the_validation_loss_of_training(trained):

@@ -28,7 +28,7 @@ NETWORKS = (
     NETWORK,
     ModelConfig(vocab_size=9, embedding=6, units=6, layers=1, tied=True),
     ModelConfig(vocab_size=17, embedding=3, units=5, layers=3),
-    ModelConfig(vocab_size=9, embedding=6, units=70, layers=1, attention=4),
+    ModelConfig(vocab_size=9, embedding=3, units=5, layers=1, attention=4),
 )
 
 

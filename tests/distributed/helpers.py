@@ -65,7 +65,7 @@ def after_steps(replicas, **settings):
             states = steps.own_states(steps.whole_states(states))
     text = np.random.default_rng(9).integers(12, size=700).astype(np.uint8)
     slots = [variable.numpy() for variable in steps.optimizer.variables]
-    whole = [part.numpy() for pair in steps.whole_states(states) for part in pair]
+    whole = {name: state.numpy() for name, state in steps.whole_states(states).items()}
     return losses, whole, weights_of(steps.model), slots, steps.validate(text)
 
 

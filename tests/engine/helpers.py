@@ -10,6 +10,7 @@ import pytest
 from charlstm.config import ModelConfig
 from charlstm.engine import graph
 from charlstm.engine.inference import build_engine
+from charlstm.engine.state import State
 from tests.models import random_weights
 
 PRECISIONS = ("float32", "int8")
@@ -25,6 +26,8 @@ CONFIGS = (
     ModelConfig(vocab_size=65, embedding=16, units=100, layers=3),
     ModelConfig(vocab_size=100, embedding=1, units=1, layers=2),
     ModelConfig(vocab_size=33, embedding=64, units=64, layers=2, tied=True),
+    ModelConfig(vocab_size=7, embedding=3, units=5, layers=2, attention=4),
+    ModelConfig(vocab_size=33, embedding=64, units=80, layers=1, attention=20),
 )
 
 
@@ -44,8 +47,20 @@ def variants(config):
 
 
 def random_input(config, batch, length, seed):
-    """Return ids [batch, length] and a state."""
+    """Return ids [batch, length] and a state for a float32 graph."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, config.vocab_size, (batch, length))
     state = rng.uniform(-1, 1, (2 * config.layers, batch, config.units)).astype(np.float32)
-    return ids, state
+    if not config.attention:
+        return ids, State(state)
+    window = rng.uniform(-1, 1, (batch, config.attention, config.units)).astype(np.float32)
+    filled = rng.integers(0, config.attention + 1, (batch, 1)).astype(np.float32)
+    return ids, State(state, window, filled)
+
+
+def suited(state, each):
+    """Return a state of a float32 graph as an engine needs it."""
+    if each.precision == "float32" or len(state.parts) == 1:
+        return state
+    cells, window, filled = state.parts
+    return State(cells, np.rint(127 * window + 128).astype(np.uint8), filled)

@@ -16,8 +16,17 @@ from charlstm.config import ModelConfig
 from charlstm.engine import graph as graph_module
 from charlstm.engine import inference
 from charlstm.engine.inference import build_engine
-from tests.engine.helpers import CONFIGS, INPUTS, PRECISIONS, engine, random_input, variants
+from tests.engine.helpers import (
+    CONFIGS,
+    INPUTS,
+    PRECISIONS,
+    engine,
+    random_input,
+    suited,
+    variants,
+)
 from tests.models import random_weights
+from tests.oracles import assert_states_equal
 
 
 def inputs(rows, length):
@@ -36,15 +45,13 @@ def test_a_row_has_the_same_bits_alone_and_beside_others(config, batch, length, 
     ids, state = random_input(config, batch, length, seed)
     row = seed % batch
     for engines in variants(config):
-        runs = [each.run(ids, state) for each in engines]
-        alone = [
-            each.run(ids[row : row + 1], np.ascontiguousarray(state[:, row : row + 1]))
-            for each in engines
-        ]
+        own = suited(state, engines[0])
+        runs = [each.run(ids, own) for each in engines]
+        alone = [each.run(ids[row : row + 1], own.row(row)) for each in engines]
         for logits, new_state in runs:
             for own_logits, own_state in alone:
                 np.testing.assert_array_equal(logits[row], own_logits[0])
-                np.testing.assert_array_equal(new_state[:, row], own_state[:, 0])
+                assert_states_equal(new_state.row(row), own_state)
 
 
 @settings(max_examples=20, deadline=None)
@@ -53,12 +60,12 @@ def test_run_has_the_bits_of_as_many_steps(config, batch, length, seed):
     ids, state = random_input(config, batch, length, seed)
     for engines in variants(config):
         for each in engines:
-            logits, last = each.run(ids, state)
-            stepped = state
+            stepped = suited(state, each)
+            logits, last = each.run(ids, stepped)
             for time in range(length):
                 step_logits, stepped = each.step(ids[:, time], stepped)
                 np.testing.assert_array_equal(step_logits, logits[:, time])
-            np.testing.assert_array_equal(stepped, last)
+            assert_states_equal(stepped, last)
 
 
 @pytest.mark.parametrize("at_once", [1, 2**18])
@@ -74,10 +81,11 @@ def test_log_probabilities_have_the_bits_of_those_of_the_logits(
     targets = ids[::-1, ::-1]
     for engines in variants(config):
         for each in engines:
-            logits, last = each.run(ids, state)
-            values, new_state = each.log_probabilities(ids, targets, state)
+            own = suited(state, each)
+            logits, last = each.run(ids, own)
+            values, new_state = each.log_probabilities(ids, targets, own)
             np.testing.assert_array_equal(values, metrics.log_probabilities(logits, targets))
-            np.testing.assert_array_equal(new_state, last)
+            assert_states_equal(new_state, last)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -85,13 +93,13 @@ def test_the_logits_that_are_scored_at_once_are_bounded(monkeypatch, precision):
     each = engine(CONFIGS[0], precision, 1)
     ids, state = random_input(CONFIGS[0], batch=3, length=50, seed=1)
     expected, _ = each.log_probabilities(ids, ids, state)
-    held, run = [], inference._run
+    held, run = [], each._run
 
     def noted(session, ids, state):
         held.append(ids.size * 7)
         return run(session, ids, state)
 
-    monkeypatch.setattr(inference, "_run", noted)
+    monkeypatch.setattr(each, "_run", noted)
     monkeypatch.setattr(inference, "_LOGITS_SCORED_AT_ONCE", 100)
     found, _ = each.log_probabilities(ids, ids, state)
     assert max(held) == (84 if precision == "float32" else 21)
@@ -113,7 +121,7 @@ def test_sequences_read_together_have_the_bits_of_each_alone(config, lengths, se
             for row, ids in enumerate(sequences):
                 own_logits, own_state = each.run(ids[np.newaxis], each.initial_state(1))
                 np.testing.assert_array_equal(logits[row], own_logits[0, -1])
-                np.testing.assert_array_equal(state[:, row], own_state[:, 0])
+                assert_states_equal(state.row(row), own_state)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -128,8 +136,8 @@ def test_the_logits_in_memory_at_once_are_bounded(monkeypatch, precision):
     monkeypatch.setattr(inference, "_LOGITS_AT_ONCE", 100)
     found = each.read(sequences)
     assert 50 < max(held) <= 100
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert_states_equal(found[1], expected[1])
 
 
 def test_wide_layers_are_row_exact_too():
@@ -138,7 +146,7 @@ def test_wide_layers_are_row_exact_too():
     for engines in variants(config):
         logits, _ = engines[1].run(ids, state)
         for row in (0, 64, 127, 129):
-            own, _ = engines[0].run(ids[[row]], state[:, [row]])
+            own, _ = engines[0].run(ids[[row]], state.row(row))
             np.testing.assert_array_equal(logits[row], own[0])
 
 
@@ -156,13 +164,15 @@ def test_the_exact_kernels_without_vnni_have_the_same_bits(monkeypatch, way):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_initial_state_is_zero_and_the_sizes_are_known(precision):
-    config = CONFIGS[0]
-    each = engine(config, precision, 1)
-    state = each.initial_state(3)
-    assert state.shape == (4, 3, 5)
-    assert state.dtype == np.float32
-    assert not state.any()
+    each = engine(CONFIGS[0], precision, 1)
+    (cells,) = each.initial_state(3).parts
+    assert (cells.shape, cells.dtype, cells.any()) == ((4, 3, 5), np.float32, False)
     assert (each.vocab_size, each.precision) == (7, precision)
+    cells, window, filled = engine(CONFIGS[5], precision, 1).initial_state(3).parts
+    assert window.dtype == (np.uint8 if precision == "int8" else np.float32)
+    assert (cells.shape, window.shape, filled.shape) == ((4, 3, 5), (3, 4, 5), (3, 1))
+    assert not window.any()
+    assert not filled.any()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -183,7 +193,7 @@ def test_inputs_are_left_alone_and_logits_can_be_written(precision):
     logits, _ = each.run(ids, state)
     step_logits, _ = each.step(ids[:, 0], state)
     np.testing.assert_array_equal(ids, before[0])
-    np.testing.assert_array_equal(state, before[1])
+    assert_states_equal(state, before[1])
     assert logits.flags.writeable
     assert step_logits.flags.writeable
 
@@ -213,7 +223,7 @@ def test_threads_that_share_an_engine_get_the_bits_of_one_thread(precision, batc
     for result, (logits, new_state) in zip(results, expected, strict=True):
         for found in result.result():
             np.testing.assert_array_equal(found[0], logits)
-            np.testing.assert_array_equal(found[1], new_state)
+            assert_states_equal(found[1], new_state)
 
 
 @pytest.mark.parametrize("batch", [1, 40])

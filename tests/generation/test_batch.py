@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.engine.state import State
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.penalties import EMPTY
+from tests.oracles import assert_states_equal
 
 SEEDS = st.integers(0, 2**32 - 1)
 INDICES = st.integers(0, 200) | st.integers(0, 2**60)
@@ -17,7 +19,7 @@ INDICES = st.integers(0, 200) | st.integers(0, 2**60)
 def start_of(rng, length=3):
     """Return the start of a sample after some ids, for one layer of two units and five tokens."""
     logits = rng.normal(size=5).astype(np.float32)
-    state = rng.normal(size=(2, 2)).astype(np.float32)
+    state = State(rng.normal(size=(2, 1, 2)).astype(np.float32))
     return PrefilledPrompt("", logits, state, rng.integers(0, 5, length), "", None)
 
 
@@ -90,7 +92,7 @@ def check(batch, naive):
     for row, each in enumerate(naive):
         if not each.ids:
             np.testing.assert_array_equal(batch.logits[row], each.start.logits)
-            np.testing.assert_array_equal(batch.state[:, row], each.start.state)
+            assert_states_equal(batch.state.row(row), each.start.state)
 
 
 @given(

@@ -117,12 +117,12 @@ def test_the_ways_of_a_batch_equal_those_of_each_text(tokenizer):
     unread = [" they", "", "x"]
     together = unread_ways(engine, tokenizer, unread, logits, states, [UNKNOWN])
     for row, text in enumerate(unread):
-        alone = unread_ways(engine, tokenizer, [text], logits[[row]], states[:, [row]], [UNKNOWN])
+        alone = unread_ways(engine, tokenizer, [text], logits[[row]], states.row(row), [UNKNOWN])
         assert values(together[row]) == values(alone[0])
     assert together[1] is None
     assert together[0].after
     assert all(one.value < 0 for one in together[0].after.values())
-    assert unread_ways(engine, CHARS, [""], logits[:1], states[:, :1], []) == [None]
+    assert unread_ways(engine, CHARS, [""], logits[:1], states[:1], []) == [None]
 
 
 def test_a_long_word_takes_few_rows_and_no_probability_vanishes():

@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from charlstm.engine.state import State
 from charlstm.prediction.predictor import Predictor
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 from charlstm.tokenizer.char import CharTokenizer
@@ -40,10 +41,10 @@ class Chain:
         np.fill_diagonal(self.table, -3)
 
     def initial_state(self, batch):
-        return np.zeros((1, batch, 1), np.float32)
+        return State(np.zeros((1, batch, 1), np.float32))
 
     def step(self, ids, state):
-        return self.table[ids], np.asarray(ids, np.float32)[np.newaxis, :, np.newaxis]
+        return self.table[ids], State(np.asarray(ids, np.float32)[np.newaxis, :, np.newaxis])
 
     def run(self, ids, state):
         return self.table[ids], self.step(ids[:, -1], state)[1]

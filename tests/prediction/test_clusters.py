@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import TokenizerConfig
+from charlstm.engine.state import State
 from charlstm.prediction.clusters import PLAIN, Clusters, clusters_of
 from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
@@ -108,8 +109,8 @@ class Certain(Chain):
         self.logits[range(len(ids)), ids] = 25
 
     def step(self, ids, state):
-        at = np.minimum(state[0, :, 0].astype(int), len(self.logits) - 1)
-        return self.logits[at], state + 1
+        at = np.minimum(state.parts[0][0, :, 0].astype(int), len(self.logits) - 1)
+        return self.logits[at], State(state.parts[0] + 1)
 
     def run(self, ids, state):
         steps = []

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlstm.engine.state import State
 from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor, grammar_of
@@ -31,17 +32,17 @@ class Certain:
         self.logits[range(len(ids)), ids] = 30
 
     def initial_state(self, batch):
-        return np.zeros((1, batch, 1), np.float32)
+        return State(np.zeros((1, batch, 1), np.float32))
 
     def step(self, ids, state):
-        after = np.minimum(state + 1, len(self.logits) - 1)
-        return self.logits[after[0, :, 0].astype(int)], after
+        after = np.minimum(state.parts[0] + 1, len(self.logits) - 1)
+        return self.logits[after[0, :, 0].astype(int)], State(after)
 
 
 def found(typed, text, target=Target.ALL):
     """Return what a search finds after a typed word if one text follows for certain."""
     engine, search = Certain(text), BestFirstSearch(1, target)
-    context = Context(engine.logits[0], engine.initial_state(1)[:, 0], typed)
+    context = Context(engine.logits[0], engine.initial_state(1), typed)
     Predictor(engine, CHARS, TOKENS).search([search], [context])
     return [candidate for candidate in search.best() if candidate.probability > 0.5]
 

@@ -189,6 +189,8 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
         "lines": (settings(network(characters), characters, division=OF_LINES), characters, True),
         "tied": (settings(network(few, embedding=4, tied=True), few), few, True),
         "tied-words": (settings(network(words, embedding=4, tied=True), words), words, True),
+        "attention": (settings(network(few, attention=3), few), few, True),
+        "small-attention": (settings(network(few, attention=3), few, "int8"), few, True),
         "small": (settings(network(pieces, layers=2), pieces, "int8"), pieces, True),
         "small-tied": (settings(network(few, embedding=4, tied=True), few, "int8"), few, True),
         "unfinished": (settings(network(few), few, addresses=("-",)), few, False),

@@ -122,6 +122,4 @@ def spoil(trainer, name):
         bad.flat[-1] = math.nan
         variable.assign(bad)
     else:
-        layer = int(name[-1])
-        h, c = trainer.state.recurrent[layer]
-        trainer.state.recurrent[layer] = (h, c * math.nan)
+        trainer.state.recurrent[name.removeprefix("states/")] *= math.nan

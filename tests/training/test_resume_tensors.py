@@ -1,6 +1,7 @@
 """The tensors from which a run resumes: saved by name and restored into another network."""
 
 import numpy as np
+import pytest
 
 from charlstm.network.backend import tf
 from charlstm.training.resume_tensors import TrainingState
@@ -12,17 +13,21 @@ def bytes_of_all(state):
     return {name: tensor.tobytes() for name, tensor in state.tensors().items()}
 
 
-def test_a_state_is_restored_into_another_network():
-    states = [TrainingState(StepRunner(MODEL, TRAIN.replace(seed=seed))) for seed in (1, 2)]
+@pytest.mark.parametrize("attention", [0, 3])
+def test_a_state_is_restored_into_another_network(attention):
+    model = MODEL.replace(attention=attention)
+    states = [TrainingState(StepRunner(model, TRAIN.replace(seed=seed))) for seed in (1, 2)]
     first, second = states
     for number, variable in enumerate(first.variables().values()):
         variable.assign(tf.random.stateless_normal(variable.shape, [1, number]))
-    first.recurrent = [(h + 0.5, c - 0.5) for h, c in first.recurrent]
+    first.recurrent = {name: state + 0.5 for name, state in first.recurrent.items()}
     assert bytes_of_all(first) != bytes_of_all(second)
     second.restore(first.tensors(), 7)
     assert bytes_of_all(first) == bytes_of_all(second)
     assert int(second._runner.optimizer.iterations) == 7
-    np.testing.assert_array_equal(second.recurrent[1][1], first.recurrent[1][1])
+    assert second.recurrent.keys() == first.recurrent.keys()
+    for name, state in first.recurrent.items():
+        np.testing.assert_array_equal(second.recurrent[name], state)
 
 
 def test_tensors_have_the_names_in_the_resume_file():

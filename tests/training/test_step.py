@@ -23,6 +23,8 @@ from tests import oracles
 from tests.texts import LINES
 from tests.training.helpers import MODEL, TRAIN
 
+ATTENTIVE = MODEL.replace(attention=5)
+
 
 def real_text():
     """Return prose and code that come with Python."""
@@ -36,9 +38,9 @@ def log_softmax(logits):
 
 def one_stream_loss(steps, ids):
     """Return the float64 mean loss over a text as one stream, with states reset at documents."""
-    zeros, weights = np.zeros((2 * MODEL.layers, 1, MODEL.units)), weights_of(steps.model)
+    model, weights = steps.model.config, weights_of(steps.model)
     documents = np.split(ids[:-1], np.flatnonzero(ids[:-1] == END_OF_DOCUMENT))
-    logits = [oracles.network(MODEL, weights, one[None], zeros)[0] for one in documents if one.size]
+    logits = [oracles.network(model, weights, one[None])[0] for one in documents if one.size]
     chosen = log_softmax(np.concatenate(logits, axis=1))[0]
     return -chosen[np.arange(ids.size - 1), ids[1:]].mean()
 
@@ -48,9 +50,18 @@ def batch_of(seed=0):
     return TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(len(ids), np.bool_))
 
 
+def runner_with_attention(**settings):
+    """Return a runner whose attention matters, which a new one does not."""
+    steps = StepRunner(ATTENTIVE, TRAIN.replace(**settings))
+    noise = np.random.default_rng(0).normal(size=(10, 10))
+    steps.model.attention.output_kernel.assign(noise)
+    return steps
+
+
 @pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
-def test_validation_in_streams_equals_one_stream(length):
-    steps = StepRunner(MODEL, TRAIN)
+@pytest.mark.parametrize("make", [lambda: StepRunner(MODEL, TRAIN), runner_with_attention])
+def test_validation_in_streams_equals_one_stream(make, length):
+    steps = make()
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
     assert steps.validate(ids) == pytest.approx(one_stream_loss(steps, ids), abs=1e-4)
 
@@ -59,8 +70,7 @@ def test_validation_of_excerpts_is_the_mean_of_their_tokens():
     """The tokens are predicted by one stream over the whole text."""
     ids = np.random.default_rng(1).integers(1, 12, size=4000).astype(np.uint8)
     steps = StepRunner(MODEL, TRAIN.replace(validated=1100))
-    zeros = np.zeros((2 * MODEL.layers, 1, MODEL.units))
-    logits, _ = oracles.network(MODEL, weights_of(steps.model), ids[None, :-1], zeros)
+    logits, _ = oracles.network(steps.model.config, weights_of(steps.model), ids[None, :-1])
     losses = -log_softmax(logits)[0, np.arange(ids.size - 1), ids[1:]]
     first, counts = excerpts_of(ids.size - 1, 1100)
     counted = [losses[a : a + n] for a, n in zip(first, counts, strict=True)]
@@ -89,13 +99,13 @@ def test_states_are_carried_out_of_a_step():
     batch, zero = batch_of(), steps.model.zero_states(3)
     _, expected = steps.model(batch.inputs, zero)
     _, after = steps.train(batch, zero, 0, 0.0, 0.0)
-    for ours, theirs in zip(after, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    for name, ours in after.items():
+        np.testing.assert_allclose(ours, expected[name], atol=1e-6)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_row_that_starts_a_text_is_trained_on_and_keeps_its_states(shards):
-    steps = StepRunner(MODEL, TRAIN.replace(streams=4, shards=shards))
+    steps = runner_with_attention(streams=4, shards=shards)
     ids = np.random.default_rng(3).integers(1, 12, size=(4, 6)).astype(np.int32)
     ids[2, 0] = END_OF_DOCUMENT
     begins = np.array([False, False, True, False])
@@ -105,13 +115,12 @@ def test_a_row_that_starts_a_text_is_trained_on_and_keeps_its_states(shards):
     loss, after = steps.train(batch, states, 0, 0.0, 0.0)
     expected_loss, expected = steps.train(usual, states, 0, 0.0, 0.0)
     assert loss == pytest.approx(expected_loss, abs=1e-6)
-    for before, ours, theirs in zip(states, after, expected, strict=True):
-        for kept, found, carried in zip(before, ours, theirs, strict=True):
-            np.testing.assert_array_equal(found[2], kept[2])
-            np.testing.assert_allclose(
-                tf.boolean_mask(found, ~begins), tf.boolean_mask(carried, ~begins), atol=1e-6
-            )
-            assert not np.allclose(found[2], carried[2])
+    for name, found in after.items():
+        np.testing.assert_array_equal(found[2], states[name][2])
+        carried = tf.boolean_mask(expected[name], ~begins)
+        np.testing.assert_allclose(tf.boolean_mask(found, ~begins), carried, atol=1e-6)
+        if name != "filled":
+            assert not np.allclose(found[2], expected[name][2])
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
@@ -141,7 +150,7 @@ def test_the_gradient_is_that_of_loss_and_activation_penalty(shards, penalty):
     steps = StepRunner(MODEL, TRAIN.replace(activation_penalty=penalty, **settings))
     ids = np.random.default_rng(5).integers(1, 12, size=(4, 6)).astype(np.int32)
     batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(4, np.bool_))
-    states = [(h + 0.3, c + 0.3) for h, c in steps.model.zero_states(4)]
+    states = {name: state + 0.3 for name, state in steps.model.zero_states(4).items()}
     with tf.GradientTape() as tape:
         outputs, _ = steps.model.outputs(tf.transpose(batch.inputs), states)
         logits = steps.model.project(tf.reshape(outputs, [-1, MODEL.units]))
@@ -174,7 +183,7 @@ def test_a_token_is_dropped_at_all_its_positions():
     ids = tf.constant([[3, 4, 3, 4, 3]])
     zero = steps.model.zero_states(1)
     read = {
-        tuple(np.round(float(tf.reduce_sum(h[0])), 5) for h, _ in after)
+        tuple(np.round(float(tf.reduce_sum(after[f"h_{layer}"][0])), 5) for layer in range(2))
         for after in (
             steps.model.outputs(
                 tf.transpose(ids)[:1],
@@ -262,7 +271,7 @@ def after_steps(shards, streams, model=MODEL, steps=6, dropout=0.0, **settings):
         batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0, np.zeros(len(ids), np.bool_))
         loss, states = taken.train(batch, states, step, 0.01, dropout)
         losses.append(loss)
-    return losses, [part.numpy() for pair in states for part in pair], weights_of(taken.model)
+    return losses, {name: state.numpy() for name, state in states.items()}, weights_of(taken.model)
 
 
 TIED = ModelConfig(vocab_size=12, embedding=10, units=10, layers=1, tied=True)
@@ -270,15 +279,18 @@ TIED = ModelConfig(vocab_size=12, embedding=10, units=10, layers=1, tied=True)
 
 @pytest.mark.parametrize(
     ("shards", "streams", "model"),
-    [(2, 4, MODEL), (2, 5, MODEL), (3, 4, MODEL), (3, 7, MODEL), (3, 5, TIED)],
+    [
+        *((2, 4, MODEL), (2, 5, MODEL), (3, 4, MODEL), (3, 7, MODEL), (3, 5, TIED)),
+        *((2, 5, ATTENTIVE), (3, 7, ATTENTIVE)),
+    ],
 )
 def test_shards_compute_what_one_shard_computes(shards, streams, model):
     losses, states, weights = after_steps(shards, streams, model)
     expected_losses, expected_states, expected_weights = after_steps(1, streams, model)
     assert losses == pytest.approx(expected_losses, rel=1e-5)
-    for ours, theirs in zip(states, expected_states, strict=True):
-        assert ours.shape == (streams, 10)
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for name, ours in states.items():
+        assert ours.shape[0] == streams
+        np.testing.assert_allclose(ours, expected_states[name], rtol=1e-5, atol=1e-6)
     assert weights.keys() == expected_weights.keys()
     for name, weight in weights.items():
         np.testing.assert_allclose(weight, expected_weights[name], rtol=1e-5, atol=1e-6)
@@ -290,7 +302,7 @@ def test_two_shards_have_different_dropout_masks():
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
     batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(len(ids), np.bool_))
     _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
-    first, last = after[0][0].numpy(), after[-1][0].numpy()
+    first, last = after["h_0"].numpy(), after["h_1"].numpy()
     np.testing.assert_allclose(first[0], first[1], atol=1e-6)  # before any dropout
     assert not np.allclose(last[0], last[1])
 
@@ -336,7 +348,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks, recurrent):
         for step in range(3):
             loss, states = steps.train(batch, states, step, 0.01, 0.5)
             losses.append(loss)
-        return losses, weights_of(steps.model), np.array(states)
+        return losses, weights_of(steps.model), np.array(list(states.values()))
 
     losses, weights, states = after(gpu=True)
     expected_losses, expected, expected_states = after(gpu=False)
@@ -351,7 +363,7 @@ def test_the_path_of_a_gpu_carries_no_state_into_a_document(monkeypatch):
     steps = StepRunner(MODEL, TRAIN)
     batch = batch_of()
     batch.inputs[:, 0] = END_OF_DOCUMENT
-    states = [(h + 0.5, c - 0.5) for h, c in steps.zero_states()]
+    states = {name: state + 0.5 for name, state in steps.zero_states().items()}
     loss, _ = steps.train(batch, states, 0, 0.0, 0.0)
     assert loss == pytest.approx(steps.train(batch, steps.zero_states(), 0, 0.0, 0.0)[0], abs=1e-6)
 
