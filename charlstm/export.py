@@ -25,6 +25,7 @@ from charlstm.checkpoint.reader import (
 from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
 from charlstm.checkpoint.schema import RESUME, Checkpoint
 from charlstm.checkpoint.writer import CheckpointWriter
+from charlstm.config import ModelConfig
 from charlstm.corpus.sources import display_name
 from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import CheckpointExists, CheckpointMissing, ConfigError
@@ -42,7 +43,8 @@ from charlstm.version import __version__
 if TYPE_CHECKING:
     import keras
 
-# The version of the description. 2 added ``division`` and ``normalize``, 3 added ``merges``.
+# The version of the description. 2 added ``division`` and ``normalize``, 3 added ``merges``. Fields
+# of ``model`` are added without a new version, because the file itself has the network.
 FORMAT = 4
 METADATA = "charlstm"  # the key of the description in the metadata of an ONNX file
 DESCRIPTION = "charlstm.json"  # the name of the description in a .keras file
@@ -50,10 +52,14 @@ DESCRIPTION = "charlstm.json"  # the name of the description in a .keras file
 ONNX_USAGE = """\
 A language model written by charlstm: an LSTM network that predicts the next token.
 Inputs: ids int64 [{time}, batch]; state float32 [{states}, batch, {units}], each layer's hidden
-state, then each layer's cell state, zeros at the start of a text.
-Outputs: logits float32 [{time}, batch, {vocab_size}] of the token after each id; new_state.
+state, then each layer's cell state, zeros at the start of a text.{window}
+Outputs: logits float32 [{time}, batch, {vocab_size}] of the token after each id; {new_states}.
 Every text begins with the id {end_of_document}, which ends a document. The metadata
 "charlstm" is JSON; its vocabulary contains the text of each id."""
+_WINDOW_USAGE = """
+Further inputs for its attention: window {kind} [batch, {reach}, {units}], the last outputs of the
+top layer; filled float32 [batch, 1], how many of them are of this text. Both are zeros at its
+start."""
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -116,17 +122,26 @@ def export_onnx(
     """
     check_free(path, overwrite)
     model = checkpoint.config.model
-    usage = ONNX_USAGE.format(
-        time="time" if precision == "float32" else 1,
-        states=2 * model.layers,
-        units=model.units,
-        vocab_size=model.vocab_size,
-        end_of_document=END_OF_DOCUMENT,
-    )
+    usage = _onnx_usage(model, precision)
     metadata = {METADATA: msgspec.json.encode(describe(checkpoint)).decode()}
     graph = build_graph(model, checkpoint.weights, precision, description=usage, metadata=metadata)
     with replaced_atomically(path) as temporary:
         temporary.write_bytes(graph)
+
+
+def _onnx_usage(model: ModelConfig, precision: EnginePrecision) -> str:
+    """Return what a program needs to know about the inputs and outputs of a graph."""
+    kind = "float32" if precision == "float32" else "uint8"
+    window = _WINDOW_USAGE.format(kind=kind, reach=model.attention, units=model.units)
+    return ONNX_USAGE.format(
+        time="time" if precision == "float32" else 1,
+        states=2 * model.layers,
+        units=model.units,
+        vocab_size=model.vocab_size,
+        window=window if model.attention else "",
+        new_states="new_state, new_window, new_filled" if model.attention else "new_state",
+        end_of_document=END_OF_DOCUMENT,
+    )
 
 
 def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool = False) -> None:
@@ -188,6 +203,9 @@ def load_keras_model(path: str | Path) -> keras.Model:
     Inputs: token ids int32 [batch, time] and, for each layer, h and c float32 [batch, units].
     Outputs: logits float32 [batch, time, vocab_size] and the states after the last token, in the
     same order. Start every document with zero states. Imports TensorFlow.
+
+    A model with attention looks back within a call only: the outputs that it attends to are not
+    among the states. Give it each document in one call.
 
     Args:
         path: a checkpoint folder or a name, as for ``charlstm.load``.

@@ -8,7 +8,10 @@ The modules:
     pipeline    how a text becomes a model, and what a model is used for
     sample      a sample of a shipped model, colored by probability
     curve       the loss of two training runs, one of which overfits
+    units       what three units of a shipped model follow
+    page        takes a picture of a part of the page of ``charlstm look``, when asked for
 
-Each picture has a function ``measure``, which returns data from real runs, and a function ``draw``,
-which depends on nothing but that data and a theme. The data is stored in ``docs/figures/*.json``.
+Each picture but the last has a function ``measure``, which returns data from real runs, and a
+function ``draw``, which depends on nothing but that data and a theme. The data is stored in
+``docs/figures/*.json``.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -35,7 +37,7 @@ PRECISIONS = ("float32", "int8")
 ignores_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def checkpoint_of(level, tied=False, layers=2):
+def checkpoint_of(level, tied=False, layers=2, attention=0):
     tokenizer = build_tokenizer([TEXT], TokenizerConfig(level=level))
     network = ModelConfig(
         vocab_size=tokenizer.vocab_size,
@@ -43,6 +45,7 @@ def checkpoint_of(level, tied=False, layers=2):
         units=9,
         layers=layers,
         tied=tied,
+        attention=attention,
     )
     config = settings_for(network, tokenizer=TokenizerConfig(level=level))
     return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
@@ -53,6 +56,7 @@ MODELS = {
     "pieces": checkpoint_of("subword"),
     "words": checkpoint_of("word", tied=True),
     "one layer": checkpoint_of("char", layers=1),
+    "attention": checkpoint_of("char", attention=5),
 }
 
 
@@ -85,21 +89,39 @@ def exported(tmp_path_factory):
 def test_plain_onnxruntime_agrees_with_the_engine(exported, name, precision, data):
     found, session = MODELS[name], exported[1][name, precision]
     engine = build_engine(found.config.model, found.weights, precision=precision, threads=1)
-    batch, time = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9))
+    batch, time = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 12))
     seed = data.draw(st.integers(0, 99))
     ids = np.random.default_rng(seed).integers(engine.vocab_size, size=(batch, time))
     expected, after = engine.run(ids, engine.initial_state(batch))
-    states, width, units = (shape_of(session, "state")[axis] for axis in range(3))
-    assert width == "batch"
-    state = np.zeros((states, batch, units), np.float32)
-    at_once = time if precision == "float32" else 1
+    logits, states = run_as_described(session, ids)
+    assert np.array_equal(logits, expected)
+    for ours, theirs in zip(states.values(), after.parts, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def run_as_described(session, ids):
+    """Read ids [B, T] as a program does that knows only the description in the file.
+
+    Returns logits [B, T, V] and the states by name.
+    """
+    inputs, outputs = session.get_modelmeta().description.split("\nOutputs: ")
+    states = {}
+    for name, kind, sizes in re.findall(r"(\w+) (int64|float32|uint8) \[([^]]*)\]", inputs):
+        shape = [size if size in ("time", "batch") else int(size) for size in sizes.split(", ")]
+        if name == "ids":
+            at_once = ids.shape[1] if shape[0] == "time" else shape[0]
+        else:
+            sizes = [len(ids) if size == "batch" else size for size in shape]
+            states[name] = np.zeros(sizes, kind)
+    new = re.findall(r"new_\w+", outputs)
+    assert new == [f"new_{name}" for name in states]
     logits = []
-    for start in range(0, time, at_once):
+    for start in range(0, ids.shape[1], at_once):
         columns = ids[:, start : start + at_once].T
-        found_now, state = session.run(["logits", "new_state"], {"ids": columns, "state": state})
-        logits += list(found_now)
-    assert np.array_equal(np.stack(logits, axis=1), expected)
-    assert np.array_equal(state, after)
+        found, *after = session.run(["logits", *new], {"ids": columns, **states})
+        states = dict(zip(states, after, strict=True))
+        logits += list(found)
+    return np.stack(logits, axis=1), states
 
 
 def shape_of(session, name):
@@ -115,9 +137,11 @@ def test_the_files_are_valid_and_describe_themselves(exported, name, precision):
     meta = session.get_modelmeta()
     assert meta.producer_name == "charlstm"
     network = MODELS[name].config.model
-    shape = f"[{2 * network.layers}, batch, {network.units}]"
-    assert shape in meta.description
-    assert f"[{'time' if precision == 'float32' else 1}, batch]" in meta.description
+    kinds = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(uint8)": "uint8"}
+    for value in session.get_inputs():
+        described = f"{value.name} {kinds[value.type]} [{', '.join(map(str, value.shape))}]"
+        assert described in meta.description
+    assert ("attention" in meta.description) == bool(network.attention)
     assert shape_of(session, "ids") == ["time" if precision == "float32" else 1, "batch"]
 
 
@@ -198,16 +222,39 @@ def test_plain_keras_agrees_with_the_engine(tmp_path, name):
     engine = build_engine(config, found.weights, precision="float32")
     ids = np.random.default_rng(1).integers(engine.vocab_size, size=(3, 50))
     expected, state = engine.run(ids, engine.initial_state(3))
+    cells = state.parts[0]
     zeros = np.zeros((3, config.units), np.float32)
     logits, *after = network.predict_on_batch([ids.astype(np.int32), *[zeros] * 2 * config.layers])
     np.testing.assert_allclose(logits, expected, atol=1e-4)
-    np.testing.assert_allclose([*after[::2], *after[1::2]], state, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose([*after[::2], *after[1::2]], cells, rtol=1e-5, atol=1e-4)
     kinds = {type(layer).__module__.split(".")[0] for layer in network.layers}
     assert kinds == {"keras"}
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         facts = json.loads(archive.read("charlstm.json"))
     assert facts == json.loads(msgspec.json.encode(describe(found)))
+
+
+@ignores_keras
+def test_keras_attention_runs_where_charlstm_is_not_installed(tmp_path):
+    found, path = MODELS["attention"], tmp_path / "model.keras"
+    export_keras(found, path)
+    ids = np.random.default_rng(1).integers(1, found.config.model.vocab_size, size=(2, 12))
+    program = f"""
+import sys
+import keras
+import numpy as np
+network = keras.models.load_model({str(path)!r})
+inputs = [np.array({ids.tolist()}, np.int32)]
+for state in network.inputs[1:]:
+    inputs.append(np.zeros((2, state.shape[1]), np.float32))
+np.save({str(tmp_path / "logits.npy")!r}, network.predict_on_batch(inputs)[0])
+assert "charlstm" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-I", "-c", program], check=True, capture_output=True)
+    engine = build_engine(found.config.model, found.weights, precision="float32")
+    expected, _ = engine.run(ids, engine.initial_state(2))
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-4)
 
 
 def test_a_name_that_keras_does_not_open_is_refused(tmp_path):

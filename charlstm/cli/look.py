@@ -59,9 +59,9 @@ def command(
 ) -> None:
     """Write a page that runs the model of CHECKPOINT in a browser, and open it.
 
-    The page is one HTML file. It generates text, colors any text by surprisal, and shows what gates
-    and cells do. It contains the model and needs no network, so you can send it to a friend who has
-    nothing installed. The page's path is printed to stdout.
+    The page is one HTML file. It generates text, colors any text by surprisal, and shows what
+    gates, cells and attention do. It contains the model and needs no network, so you can send it to
+    a friend who has nothing installed. The page's path is printed to stdout.
 
     The page opens with TEXT, or with the text in FILE (- for stdin).
 

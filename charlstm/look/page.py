@@ -28,7 +28,9 @@ from charlstm.tokenizer.base import Tokenizer
 _STATIC = Path(__file__).parent / "static"
 # In the order of use: a module may use those before it.
 _WORKER = (
+    "rounding.js",
     "product.js",
+    "attention.js",
     "engine.js",
     "tokenizer.js",
     "sampling.js",
@@ -37,7 +39,7 @@ _WORKER = (
     "completion.js",
     "worker.js",
 )
-_PAGE = ("painting.js", "page.js")
+_PAGE = ("elements.js", "painting.js", "shares.js", "page.js")
 _COMPRESSION = 6
 # Modules are joined into one script, so that their imports and exports are left out.
 _LINKING = re.compile(r"^(?:import .*|export \{[^}]*\});\n", re.MULTILINE)
@@ -91,13 +93,13 @@ def build_page(checkpoint: Checkpoint, content: Content) -> bytes:
 
 def _description(checkpoint: Checkpoint, content: Content) -> dict[str, object]:
     """Return what the script must know about a model."""
-    config = checkpoint.config
+    config, model = checkpoint.config, checkpoint.config.model
     division = config.corpus.division
     return description_of(checkpoint.tokenizer) | {
         "normalize": config.corpus.normalize,
         "division": {"unit": division.unit, "delimiter": division.delimiter},
         "ends": config.provenance.ends,
-        "model": {"layers": config.model.layers, "units": config.model.units},
+        "model": {"layers": model.layers, "units": model.units, "attention": model.attention},
         "text": content.text,
         "prompt": content.prompt,
     }

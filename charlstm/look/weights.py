@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from charlstm.arrays import Floats, Weights
 from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.config import ModelConfig
+from charlstm.engine.attention_graph import keys_for_queries
 from charlstm.engine.graph import (
     SIGMOIDS_FIRST,
     has_float16_table,
@@ -35,8 +36,8 @@ def int8_tensors(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any
         For each layer ``rows_N`` int8 [4 * units, inputs], the transposed matrix of a product, and
         ``scales_N`` float32 [4 * units]. The gates are in the order input, forget, output,
         candidate. For layers above the first also ``bias_N``. The tensors of ``_input_tensors``
-        are the input of the first layer. ``output_rows``, ``output_scales`` and ``output_bias``
-        are the output layer.
+        are the input of the first layer, those of ``_attention_tensors`` the attention.
+        ``output_rows``, ``output_scales`` and ``output_bias`` are the output layer.
     """
     tensors: dict[str, NDArray[Any]] = {}
     for layer in range(config.layers):
@@ -48,8 +49,25 @@ def int8_tensors(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any
             continue
         tensors |= _input_tensors(weights["embedding/embeddings"], kernel, bias)
     kernel, bias = output_weights(config, weights)
-    _add_product(tensors, kernel, "output_rows", "output_scales")
+    if config.attention:
+        tensors |= _attention_tensors(config, weights)
+    levels = 1 if config.attention else ACTIVATION_LEVELS  # attention gives its own scale
+    _add_product(tensors, kernel, "output_rows", "output_scales", levels=levels)
     return tensors | {"output_bias": bias}
+
+
+def _attention_tensors(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any]]:
+    """Return the attention.
+
+    Returns:
+        ``query_rows`` int8 [key width, units] with ``query_scales``; ``keys`` float32 [units, key
+        width], which turns the result into a query for outputs; ``added_rows`` int8 [units, units]
+        with ``added_scales``, by which the mean of the outputs is multiplied.
+    """
+    tensors: dict[str, NDArray[Any]] = {"keys": keys_for_queries(config, weights).T}
+    _add_product(tensors, weights["attention/query"], "query_rows", "query_scales")
+    _add_product(tensors, weights["attention/output"], "added_rows", "added_scales")
+    return tensors
 
 
 def _input_tensors(embeddings: Floats, kernel: Floats, bias: Floats) -> dict[str, NDArray[Any]]:
@@ -110,6 +128,8 @@ def packed(config: ModelConfig, weights: Weights) -> bytes:
         "units": config.units,
         "embedding": config.embedding,
         "vocabSize": config.vocab_size,
+        "attention": config.attention,
+        "keyWidth": config.key_width,
         # Whether the engine rounds the input of the first layer to float16.
         "roundsInput": has_float16_table(config),
     }

@@ -14,8 +14,13 @@ batch. No gradient flows through them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import ModelConfig
 from charlstm.network.backend import keras, tf
 from charlstm.network.lstm import matmul
 
@@ -137,3 +142,50 @@ class Attention(keras.layers.Layer):
         scores = tf.where(tf.logical_and(is_recent, is_same), scores, _OUTSIDE)
         weights = tf.cast(tf.nn.softmax(scores), values.dtype)
         return tf.matmul(weights, values[:, near])
+
+
+def stock_attention(
+    config: ModelConfig, tokens: keras.KerasTensor, outputs: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Add the attention to a functional model, as a stock layer over all outputs with a mask.
+
+    The window is empty at the first token of a call.
+
+    Args:
+        config: the sizes.
+        tokens: ids [batch, time].
+        outputs: [batch, time, units] of the top LSTM layer.
+
+    Returns:
+        The outputs with what they attend to, [batch, time, units].
+    """
+    place = keras.ops.cumsum(keras.ops.ones_like(tokens), axis=1)
+    # How far each output, on the last axis, is behind each query.
+    distance = keras.ops.expand_dims(place, 2) - keras.ops.expand_dims(place, 1)
+    is_near = keras.ops.logical_and(distance >= 0, distance < config.attention)
+    attend = keras.layers.MultiHeadAttention(
+        num_heads=1,
+        key_dim=config.key_width,
+        value_dim=config.units,
+        output_shape=config.units,
+        use_bias=False,
+        name="attention",
+    )
+    added = attend(outputs, outputs, attention_mask=is_near)
+    return keras.layers.Add(name="attended")([outputs, added])
+
+
+def stock_attention_weights(
+    config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the weights of ``stock_attention``, with an axis for its only head.
+
+    Their names are the last two parts of their paths. The values are the outputs themselves, so the
+    stock layer multiplies them by the identity.
+    """
+    return {
+        "query/kernel": weights["attention/query"][:, np.newaxis],
+        "key/kernel": weights["attention/key"][:, np.newaxis],
+        "value/kernel": np.eye(config.units, dtype=np.float32)[:, np.newaxis],
+        "attention_output/kernel": weights["attention/output"][np.newaxis],
+    }

@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import ModelConfig
-from charlstm.network.attention import Attention, Window
+from charlstm.network.attention import (
+    Attention,
+    Window,
+    stock_attention,
+    stock_attention_weights,
+)
 from charlstm.network.backend import keras, tf
 from charlstm.network.lstm import (
     gpu_visible,
@@ -261,7 +266,8 @@ def plain_keras_model(
     """Return a trained network as a functional model of stock Keras layers.
 
     A tied table is stored twice, because no stock layer shares a table and has a bias. The model
-    doesn't reset its states: start each document with zero states.
+    doesn't reset its states: start each document with zero states. The window of the attention is
+    not among them. It is empty at the start of each call, so a call must contain a whole document.
 
     Args:
         config: the sizes.
@@ -279,8 +285,12 @@ def plain_keras_model(
         lstm = layers.LSTM(**stock_settings(config.units, seed=0, name=f"lstm_{layer}"))
         x, h, c = lstm(x, initial_state=state)
         after += [h, c]
+    stock = {"output/kernel": weights["embedding/embeddings"].T} | dict(weights)
+    if config.attention:
+        x = stock_attention(config, tokens, x)
+        stock |= stock_attention_weights(config, weights)
     logits = layers.Dense(config.vocab_size, name="output")(x)
     flat_states = [state for pair in states for state in pair]
     model = keras.Model([tokens, *flat_states], [logits, *after], name="charlstm")
-    set_weights(model, {"output/kernel": weights["embedding/embeddings"].T} | dict(weights))
+    set_weights(model, stock)
     return model

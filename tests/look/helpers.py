@@ -10,8 +10,14 @@ import numpy as np
 
 from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import Checkpoint
+from charlstm.config import CorpusConfig, Division, ModelConfig, TokenizerConfig
+from charlstm.engine.inference import build_engine
 from charlstm.look.page import Content, build_page, joined_modules
 from charlstm.look.weights import packed
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES, settings
+from tests.models import random_weights
 from tests.oracles import sigmoid
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +39,8 @@ def shakespeare(path, **content):
 
 def load_modules(browser):
     """Define what the worker's modules define, but for its messages."""
-    browser.run(joined_modules("product.js", "engine.js", "tokenizer.js", "sampling.js") + "\n0")
-    browser.run(joined_modules("tracking.js", "reader.js") + "\n0")
+    browser.run(joined_modules("rounding.js", "product.js", "attention.js", "engine.js") + "\n0")
+    browser.run(joined_modules("tokenizer.js", "sampling.js", "tracking.js", "reader.js") + "\n0")
 
 
 def load_engine(browser, config, weights):
@@ -53,14 +59,6 @@ def int8_step(config, weights, token_id, state):
     Returns logits [V], the new state [2L, u] and the gates [L, 4u]: input, forget, output,
     candidate.
     """
-
-    def rounded(hidden):
-        return np.rint(np.float32(hidden) / np.float32(1 / 127)).clip(-128, 127)
-
-    def product(left, matrix):
-        columns, scales = quantize_columns(matrix)
-        return left @ columns.astype(np.float64) * scales / 127
-
     hidden, cells = np.split(state.astype(np.float64), 2)
     gates, below = [], None
     for layer in range(config.layers):
@@ -77,6 +75,66 @@ def int8_step(config, weights, token_id, state):
         gates.append(np.concatenate([sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(c)]))
         cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
         hidden[layer] = below = sigmoid(o) * np.tanh(cells[layer])
-    kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
-    logits = product(rounded(below), kernel) + weights["output/bias"]
+    logits = product(rounded(below), output_matrix(config, weights)) + weights["output/bias"]
     return logits, np.concatenate([hidden, cells]), np.stack(gates)
+
+
+def int8_attention(config, weights, output, window):
+    """Attend from an output [u], the last of a window of integers [n, u], as ``int8_step`` does.
+
+    Returns logits [V] and the shares [n].
+    """
+    query = product(window[-1], weights["attention/query"])
+    query = query @ weights["attention/key"].T / np.sqrt(config.key_width)
+    column, scale = scaled(query, 127)
+    scores = window @ column * scale / 127
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    row, scale = scaled(shares, 255)
+    added = product(rounded(row @ window * scale / 127), weights["attention/output"])
+    attended, scale = scaled(output + added, 127)
+    logits = 127 * scale * product(attended, output_matrix(config, weights))
+    return logits + weights["output/bias"], shares
+
+
+def output_matrix(config, weights):
+    return weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
+
+
+def rounded(hidden):
+    return np.rint(np.float32(hidden) / np.float32(1 / 127)).clip(-128, 127)
+
+
+def scaled(values, levels):
+    """Return values as integers, of which the largest is ``levels``, and their scale."""
+    scale = np.abs(values).max() / levels
+    return np.rint(values / scale), scale
+
+
+def product(left, matrix):
+    columns, scales = quantize_columns(matrix)
+    return left @ columns.astype(np.float64) * scales / 127
+
+
+def attentive(reach, *, text, unit="file", units=40):
+    """Return a checkpoint with attention, with random weights and the characters of a text."""
+    tokenizer = build_tokenizer([text], TokenizerConfig())
+    network = ModelConfig(
+        vocab_size=tokenizer.vocab_size, embedding=8, units=units, layers=2, attention=reach
+    )
+    corpus = CorpusConfig(addresses=("a.txt",), division=Division(unit=unit))
+    config = settings(network, corpus=corpus)
+    return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
+
+
+def shares_after(checkpoint, ids):
+    """Return the shares of the attention after each of some ids of a document, oldest first."""
+    config, weights = checkpoint.config.model, checkpoint.weights
+    engine = build_engine(config, weights, precision="int8", threads=1)
+    state, found = engine.initial_state(1), []
+    for token_id in ids:
+        _, state = engine.step(np.array([token_id]), state)
+        cells, window, filled = (part.squeeze() for part in state.parts)
+        recent = window[-int(filled) :] - 128.0
+        found.append(int8_attention(config, weights, cells[config.layers - 1], recent)[1])
+    return found

@@ -11,7 +11,14 @@ from charlstm.checkpoint.quantization import DequantizedWeights, quantize_weight
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import ModelConfig
 from charlstm.engine.inference import build_engine
-from tests.look.helpers import ENGLISH, SHAKESPEARE, int8_step, load_engine, load_modules
+from tests.look.helpers import (
+    ENGLISH,
+    SHAKESPEARE,
+    int8_attention,
+    int8_step,
+    load_engine,
+    load_modules,
+)
 from tests.models import random_weights
 
 CONFIGS = {
@@ -20,9 +27,9 @@ CONFIGS = {
     "one layer, odd sizes": ModelConfig(vocab_size=7, embedding=5, units=13, layers=1),
 }
 STEP = """(() => {
-  const state = Float32Array.from(%s), gates = [];
+  const state = new State(Float32Array.from(%s)), gates = [];
   const logits = engine.step(state, %d, (layer, values) => gates.push(...values));
-  return [Array.from(logits), Array.from(state), gates];
+  return [Array.from(logits), Array.from(state.cells), gates];
 })()"""
 
 
@@ -60,7 +67,7 @@ def test_a_step_of_a_real_model_is_that_of_the_oracle_and_of_the_engine(browser)
     engine = build_engine(config, weights, precision="int8", threads=1)
     state = engine.initial_state(1)
     for token_id in checkpoint.tokenizer.encode_beginning("ROMEO:\nMy lady").tolist():
-        before = np.asarray(state)[:, 0]
+        before = state.parts[0][:, 0]
         logits, new_state, gates = step(browser, token_id, before)
         expected, expected_state, expected_gates = int8_step(config, weights, token_id, before)
         np.testing.assert_allclose(logits, expected, atol=1e-3)
@@ -68,7 +75,7 @@ def test_a_step_of_a_real_model_is_that_of_the_oracle_and_of_the_engine(browser)
         np.testing.assert_allclose(gates, expected_gates.ravel(), atol=1e-4)
         real, state = engine.step(np.array([token_id]), state)
         np.testing.assert_allclose(logits, real[0], atol=1e-3)
-        np.testing.assert_allclose(new_state, np.asarray(state)[:, 0], atol=1e-4)
+        np.testing.assert_allclose(new_state, state.parts[0][:, 0], atol=1e-4)
 
 
 WIDE = ModelConfig(vocab_size=700, embedding=16, units=400, layers=1)  # a float16 table
@@ -100,7 +107,7 @@ def test_the_input_is_that_of_the_engine_however_it_is_stored(
     engine = build_engine(config, weights, precision="int8", threads=1)
     state = engine.initial_state(1)
     for token_id in (0, 3, 8, 3):
-        logits, _, _ = step(browser, token_id, np.asarray(state)[:, 0])
+        logits, _, _ = step(browser, token_id, state.parts[0][:, 0])
         real, state = engine.step(np.array([token_id]), state)
         np.testing.assert_allclose(logits, real[0], atol=1e-3)
 
@@ -113,7 +120,7 @@ def test_a_text_of_pieces_gives_the_logits_of_the_engine(browser):
     engine = build_engine(config, weights, precision="int8", threads=1)
     state = engine.initial_state(1)
     for token_id in checkpoint.tokenizer.encode_beginning("The old house stood on a hill"):
-        logits, _, _ = step(browser, token_id, np.asarray(state)[:, 0])
+        logits, _, _ = step(browser, token_id, state.parts[0][:, 0])
         real, state = engine.step(np.array([token_id]), state)
         np.testing.assert_allclose(logits, real[0], atol=1e-3)
 
@@ -124,3 +131,84 @@ def test_numbers_are_rounded_as_to_float16(browser):
     values = (rng.normal(size=2000) * 10.0 ** rng.integers(-4, 4, 2000)).astype(np.float32)
     found = browser.run(f"{json.dumps(values.tolist())}.map(roundedToHalf)")
     np.testing.assert_allclose(found, values.astype(np.float16), rtol=0, atol=1e-7)
+
+
+# Attention
+
+ATTENTIVE = {
+    "two layers": ModelConfig(vocab_size=13, embedding=8, units=20, layers=2, attention=5),
+    "tied, one layer": ModelConfig(
+        vocab_size=9, embedding=24, units=24, layers=1, tied=True, attention=16
+    ),
+    "wide, odd sizes": ModelConfig(vocab_size=7, embedding=5, units=77, layers=1, attention=33),
+    "itself alone": ModelConfig(vocab_size=7, embedding=5, units=13, layers=1, attention=1),
+}
+# Read a text. For each token: logits, cells, the window from its oldest output on, and the shares.
+READ = """(() => {
+  const state = engine.newState(), { attention } = engine;
+  return %s.map((id) => {
+    if (id < 0) {
+      state.clear();
+      return null;
+    }
+    const logits = Array.from(engine.step(state, id)), { reach } = attention;
+    const filled = Math.min(state.count, reach);
+    const window = Array.from({ length: filled }, (_, i) => (
+      Array.from(state.window[(state.count - filled + i) %% reach])));
+    return [logits, Array.from(state.cells), window, Array.from(attention.shares)];
+  });
+})()"""
+CLEAR = -1
+
+
+@pytest.mark.parametrize("has_simd", [True, False])
+@pytest.mark.parametrize("config", ATTENTIVE.values(), ids=ATTENTIVE)
+def test_a_text_with_attention_is_that_of_the_oracle_and_of_the_engine(browser, config, has_simd):
+    load_modules(browser)
+    weights = random_weights(config)
+    if not has_simd:
+        browser.run("delete globalThis.WebAssembly; globalThis.WebAssembly = undefined; 0")
+    load_engine(browser, config, weights)
+    ids = np.random.default_rng(5).integers(config.vocab_size, size=3 * config.attention + 7)
+    ids = [*ids.tolist(), CLEAR, *ids[:4].tolist()]
+    engine = build_engine(config, weights, precision="int8", threads=1)
+    state = engine.initial_state(1)
+    for token_id, found in zip(ids, browser.run(READ % json.dumps(ids)), strict=True):
+        if token_id == CLEAR:
+            state = engine.initial_state(1)
+            continue
+        logits, cells, window, shares = (np.array(each) for each in found)
+        real, state = engine.step(np.array([token_id]), state)
+        after, outputs, filled = (part.squeeze() for part in state.parts)
+        assert len(window) == filled
+        np.testing.assert_array_equal(window, np.atleast_2d(outputs)[-len(window) :] - 128.0)
+        np.testing.assert_allclose(cells, after.ravel(), atol=1e-4)
+        np.testing.assert_allclose(logits, real[0], atol=1e-3)
+        output = after[config.layers - 1]
+        expected, expected_shares = int8_attention(config, weights, output, window)
+        np.testing.assert_allclose(logits, expected, atol=1e-3)
+        np.testing.assert_allclose(shares[: len(window)], expected_shares[::-1], atol=1e-5)
+        assert not shares[len(window) :].any()
+
+
+def test_a_copied_state_has_its_own_window(browser):
+    config = ATTENTIVE["two layers"]
+    load_modules(browser)
+    load_engine(browser, config, random_weights(config))
+    alone, first, second, again = browser.run("""(() => {
+      const read = (state, ...ids) => ids.map((id) => Array.from(engine.step(state, id)));
+      const alone = [read(engine.newState(), 1, 2, 3, 4, 5, 6, 7, 8),
+        read(engine.newState(), 1, 2, 3, 4, 9, 9, 9, 9)].map((logits) => logits.slice(4));
+      const state = engine.newState();
+      read(state, 1, 2, 3, 4);
+      const copy = state.copy();
+      const mixed = [[], []];
+      [[5, 9], [6, 9], [7, 9], [8, 9]].forEach(([a, b]) => {
+        mixed[0].push(...read(state, a));
+        mixed[1].push(...read(copy, b));
+      });
+      state.clear();
+      return [alone, ...mixed, read(state, 1, 2, 3, 4, 5, 6, 7, 8).slice(4)];
+    })()""")
+    assert [first, second] == alone
+    assert again == first

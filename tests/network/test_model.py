@@ -26,12 +26,32 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+ATTENTIVE = [
+    ModelConfig(vocab_size=11, embedding=5, units=6, layers=1, attention=1),
+    ModelConfig(vocab_size=13, embedding=8, units=8, layers=2, tied=True, attention=5),
+    ModelConfig(vocab_size=9, embedding=12, units=80, layers=1, attention=64),
+]
+
+
+def attentive_model(config):
+    """Return a network whose attention changes the output from the start."""
+    model, rng = LSTMLanguageModel(config, seed=4), np.random.default_rng(1)
+    for kernel in (model.attention.query, model.attention.key, model.attention.output_kernel):
+        kernel.assign(rng.normal(size=kernel.shape))
+    return model
+
+
+@pytest.mark.parametrize("config", CONFIGS + ATTENTIVE)
 def test_weights_have_the_names_and_shapes_of_a_checkpoint(config):
     weights = weights_of(LSTMLanguageModel(config))
     shapes = {name: weight.shape for name, weight in weights.items()}
     assert shapes == expected_shapes(config)
     assert config.parameters == sum(weight.size for weight in weights.values())
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_plain_keras_model_has_these_names_and_shapes(config):
+    weights = weights_of(LSTMLanguageModel(config))
     plain = plain_keras_model(config, weights)
     untied = expected_shapes(config.replace(tied=False))
     assert {weight_name(v): tuple(v.shape) for v in plain.trainable_variables} == untied
@@ -43,16 +63,30 @@ def test_the_plain_keras_model_computes_the_same(config):
     model.output_layer.bias.assign(rng.normal(size=config.vocab_size))
     plain = plain_keras_model(config, weights_of(model))
     tokens = rng.integers(1, config.vocab_size, size=(3, 7)).astype(np.int32)
-    states = [
-        tuple(tf.constant(rng.normal(size=(3, config.units)), tf.float32) for _ in "hc")
-        for _ in range(config.layers)
-    ]
+    states = {
+        name: tf.constant(rng.normal(size=zeros.shape), tf.float32)
+        for name, zeros in model.zero_states(3).items()
+    }
     logits, after = model(tokens, states)
-    flat = [state for layer in states for state in layer]
-    expected, *expected_after = plain([tf.constant(tokens), *flat])
+    expected, *expected_after = plain([tf.constant(tokens), *states.values()])
     np.testing.assert_allclose(logits, expected, atol=1e-5)
-    for ours, theirs in zip([s for pair in after for s in pair], expected_after, strict=True):
+    for ours, theirs in zip(after.values(), expected_after, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ATTENTIVE)
+@pytest.mark.parametrize("time", [1, 4, 150])
+def test_the_plain_keras_model_attends_as_much_from_the_start_of_a_document(config, time):
+    model, rng = attentive_model(config), np.random.default_rng(0)
+    plain = plain_keras_model(config, weights_of(model))
+    tokens = rng.integers(1, config.vocab_size, size=(3, time)).astype(np.int32)
+    states = model.zero_states(3)
+    logits, after = model(tokens, states)
+    cells = [name for name in states if name not in ("outputs", "filled")]
+    expected, *expected_after = plain([tf.constant(tokens), *(states[name] for name in cells)])
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    for name, theirs in zip(cells, expected_after, strict=True):
+        np.testing.assert_allclose(after[name], theirs, atol=1e-5)
 
 
 def test_the_seed_determines_the_weights():
@@ -91,11 +125,12 @@ def test_the_share_that_is_dropped(rate):
     assert left.mean() == pytest.approx(1, abs=1e-2)
 
 
-def test_a_document_has_the_same_logits_as_alone():
-    model = LSTMLanguageModel(CONFIGS[0], seed=4)
+@pytest.mark.parametrize("config", [CONFIGS[0], *ATTENTIVE[:2]])
+def test_a_document_has_the_same_logits_as_alone(config):
+    model = attentive_model(config) if config.attention else LSTMLanguageModel(config, seed=4)
     first, second = np.array([[0, 3, 5, 2]], np.int32), np.array([[0, 7, 1]], np.int32)
     together, after = model(np.concatenate([first, second], 1), model.zero_states(1))
     alone, after_alone = model(second, model.zero_states(1))
     np.testing.assert_allclose(together[:, first.shape[1] :], alone, atol=1e-6)
-    for ours, theirs in zip(after[0], after_alone[0], strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    for name in after.keys() - {"outputs"}:  # those of the first document are not used again
+        np.testing.assert_allclose(after[name], after_alone[name], atol=1e-6)

@@ -91,7 +91,7 @@ class Completer {
 
   // Read the last token of a path.
   _read(path) {
-    const state = path.state.slice();
+    const state = path.state.copy();
     return { state, logs: logSoftmax(this.engine.step(state, path.id)) };
   }
 }

@@ -1,33 +1,39 @@
 // The int8 network, one token at a time. Rounds as charlstm's ONNX graph does: a hidden state is
 // stored as round(127 h), sums are integers, everything else is float32.
 
+import { Attention } from "./attention.js";
 import { Products } from "./product.js";
-
-const HIDDEN_LEVELS = 127;
-const HIDDEN_SCALE = Math.fround(1 / HIDDEN_LEVELS);
-
-// Round half to even, as ONNX's QuantizeLinear does.
-function roundHalfToEven(value) {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
-function quantize(values, start, out, at, count) {
-  for (let i = 0; i < count; i++) {
-    const scaled = roundHalfToEven(Math.fround(values[start + i] / HIDDEN_SCALE));
-    out[at + i] = scaled < -128 ? -128 : scaled > 127 ? 127 : scaled;
-  }
-}
+import { quantize } from "./rounding.js";
 
 const MOST_INPUTS = 2 ** 22; // numbers in the cached inputs of layer 0
 
 const QUANTITIES = ["cell", "hidden", "forget", "input", "output", "candidate"];
 
+// What a network remembers of a text.
+class State {
+  // `cells`: float32 [2 * layers * units]: each layer's hidden state, then each layer's cell.
+  // `window`: with attention, the last outputs of the top layer, int8 [units] each, which never
+  // change. Output `n` of the document is at `n` modulo the length of a full window.
+  // `count`: the number of outputs of the document so far.
+  constructor(cells, window = [], count = 0) {
+    Object.assign(this, { cells, window, count });
+  }
+
+  copy() {
+    return new State(this.cells.slice(), this.window.slice(), this.count);
+  }
+
+  // Return to the start of a text.
+  clear() {
+    this.cells.fill(0);
+    this.window = [];
+    this.count = 0;
+  }
+}
+
 class Engine {
-  // `model`: {layers, units, embedding, vocabSize, roundsInput}; `tensors`: typed arrays by name (see
-  // charlstm.look.weights).
+  // `model`: {layers, units, embedding, vocabSize, attention, keyWidth, roundsInput}; `tensors`: typed
+  // arrays by name (see charlstm.look.weights).
   constructor(model, tensors) {
     Object.assign(this, model);
     this.tensors = tensors;
@@ -37,20 +43,21 @@ class Engine {
       shapes[`rows_${layer}`] = [4 * units, layer ? 2 * units : units];
     }
     if (tensors.kernel_rows) shapes.kernel_rows = [4 * units, embedding];
+    if (model.attention) Object.assign(shapes, Attention.shapes(model));
     this.products = new Products(shapes);
     for (const name of Object.keys(shapes)) {
+      if (!tensors[name]) continue;
       this.products.store(name, tensors[name]);
       delete tensors[name];
     }
+    this.attention = model.attention ? new Attention(model, tensors, this.products) : null;
     this.inputs = new Map(); // id -> the input of layer 0
     this.gates = new Float32Array(4 * units);
     this.logits = new Float32Array(vocabSize);
-    this.stateSize = 2 * layers * units;
   }
 
-  // A state is float32 [2 * layers * units]: each layer's hidden state, then each layer's cell.
   newState() {
-    return new Float32Array(this.stateSize);
+    return new State(new Float32Array(2 * this.layers * this.units));
   }
 
   // Read one token: `state` changes in place. Returns the logits, which the next step overwrites.
@@ -59,11 +66,12 @@ class Engine {
   step(state, id, watch) {
     const { units, layers, tensors, gates, products } = this;
     const { x, sums } = products;
+    const { cells } = state;
     for (let layer = 0; layer < layers; layer++) {
       const hiddenAt = layer * units, cellAt = (layers + layer) * units;
       const width = layer ? 2 * units : units;
-      if (layer) quantize(state, hiddenAt - units, x, 0, units);
-      quantize(state, hiddenAt, x, width - units, units);
+      if (layer) quantize(cells, hiddenAt - units, x, 0, units);
+      quantize(cells, hiddenAt, x, width - units, units);
       products.run(`rows_${layer}`);
       const scales = tensors[`scales_${layer}`];
       for (let i = 0; i < 4 * units; i++) gates[i] = Math.fround(sums[i]) * scales[i];
@@ -76,19 +84,23 @@ class Engine {
       for (let i = 0; i < 3 * units; i++) gates[i] = 1 / (1 + Math.exp(-gates[i]));
       for (let i = 3 * units; i < 4 * units; i++) gates[i] = Math.tanh(gates[i]);
       for (let i = 0; i < units; i++) {
-        const kept = Math.fround(gates[units + i] * state[cellAt + i]);
+        const kept = Math.fround(gates[units + i] * cells[cellAt + i]);
         const added = Math.fround(gates[i] * gates[3 * units + i]);
         const cell = Math.fround(kept + added);
-        state[cellAt + i] = cell;
-        state[hiddenAt + i] = gates[2 * units + i] * Math.fround(Math.tanh(cell));
+        cells[cellAt + i] = cell;
+        cells[hiddenAt + i] = gates[2 * units + i] * Math.fround(Math.tanh(cell));
       }
-      if (watch) watch(layer, gates, state, cellAt, state, hiddenAt);
+      if (watch) watch(layer, gates, cells, cellAt, cells, hiddenAt);
     }
-    quantize(state, (layers - 1) * units, x, 0, units);
+    quantize(cells, (layers - 1) * units, x, 0, units);
+    const scale = this.attention ? this.attention.step(state, cells, (layers - 1) * units) : 1;
     products.run("output_rows");
     const { output_scales: scales, output_bias: bias } = tensors;
     const { logits } = this;
-    for (let i = 0; i < logits.length; i++) logits[i] = Math.fround(Math.fround(sums[i]) * scales[i]) + bias[i];
+    for (let i = 0; i < logits.length; i++) {
+      const product = Math.fround(Math.fround(sums[i]) * scales[i]);
+      logits[i] = Math.fround(product * scale) + bias[i];
+    }
     return logits;
   }
 
@@ -175,4 +187,4 @@ function halfToFloat(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-export { Engine, HIDDEN_LEVELS, QUANTITIES, logSoftmax, logSum, roundHalfToEven, roundedToHalf, unpack };
+export { Engine, QUANTITIES, State, logSoftmax, logSum, roundedToHalf, unpack };

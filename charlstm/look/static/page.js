@@ -1,8 +1,9 @@
-// The page: what the four parts show and ask of the worker.
+// The page: what its parts show and ask of the worker.
 
+import { $, bold, percent, shareBox, signed, span, svg, visible } from "./elements.js";
 import { Painting } from "./painting.js";
+import { SharesView } from "./shares.js";
 
-const $ = (id) => document.getElementById(id);
 const description = JSON.parse($("description").textContent);
 const worker = new Worker(URL.createObjectURL(new Blob([$("worker").textContent])));
 let requests = 0;
@@ -291,16 +292,8 @@ function point(at) {
 function alternatives({ found }) {
   if (!found) return;
   $("alternatives").replaceChildren(...found.map((each) => {
-    const box = document.createElement("div");
-    box.className = each.isChosen ? "alternative chosen" : "alternative";
-    const name = document.createElement("b");
-    name.textContent = shown(each.text, each.id);
-    const bar = document.createElement("div");
-    bar.className = "bar";
-    const fill = document.createElement("i");
-    fill.style.width = `${100 * each.probability}%`;
-    bar.append(fill);
-    box.append(name, percent(each.probability), bar);
+    const box = shareBox(each.probability, bold(shown(each.text, each.id)));
+    if (each.isChosen) box.classList.add("chosen");
     return box;
   }));
 }
@@ -312,18 +305,6 @@ function shown(piece, id) {
   return visible(piece);
 }
 
-// A piece with signs for what can't be seen: spaces at its ends, line ends, joiners, controls.
-function visible(piece) {
-  return piece.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ | $/g, "␣")
-    .replace(/^(?=\p{M})/u, "◌")
-    .replace(/^[\p{C}\p{Z}\ufe00-\ufe0f]+$/u, (hidden) => (
-      [...hidden].map((c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`).join(" ")));
-}
-
-function percent(p) {
-  return p >= 0.9995 ? "100%" : p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "< 0.1%";
-}
-
 // Look inside
 
 let seen = null; // the last answer about units
@@ -332,6 +313,8 @@ let unitIsChosen = false;
 let lookedAt = -1; // the index of the text that was last asked about, -1 after a change
 const FIRST_LOOK = 1500; // tokens
 const quantity = $("quantity");
+const { attention } = description.model;
+const sharesView = attention ? new SharesView(attention, description.tokensAre) : null;
 
 for (let i = 0; i < description.model.layers; i++) $("layer").append(new Option(`${i + 1}`, i, i === layer, i === layer));
 $("unit").max = description.model.units - 1;
@@ -344,6 +327,7 @@ function lookSoon(around = text.selectionStart) {
 
 function looked(answer) {
   seen = answer;
+  sharesView?.show(seen);
   listUnits();
   if (!answer.tokens.length) return;
   if (seen.starts.includes(pointed?.start)) showCell();
@@ -362,11 +346,6 @@ function listUnits() {
     return row;
   }));
   chooseUnit(unitIsChosen ? unit : ranked[0]?.unit ?? 0, false);
-}
-
-// A number with a real minus sign.
-function signed(value, digits) {
-  return value.toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace(/^-/, "");
 }
 
 function chooseUnit(number, isChosen = true) {
@@ -433,18 +412,20 @@ function drawUnit() {
   moveTo(Math.min(cursor, count - 1));
 }
 
-$("unit-text").onmousemove = (event) => {
-  const at = event.target.dataset?.at;
-  if (at !== undefined) moveTo(Number(at));
-};
-$("unit-text").onkeydown = (event) => {
-  const far = unitSpans.length;
-  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 20, ArrowUp: -20, Home: -far, End: far }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  moveTo(Math.min(unitSpans.length - 1, Math.max(0, cursor + step)));
-  unitSpans[cursor]?.scrollIntoView({ block: "nearest" });
-};
+for (const host of [$("unit-text"), $("back-text")]) {
+  host.onmousemove = (event) => {
+    const at = event.target.dataset?.at;
+    if (at !== undefined) moveTo(Number(at));
+  };
+  host.onkeydown = (event) => {
+    const far = unitSpans.length;
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 20, ArrowUp: -20, Home: -far, End: far }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    moveTo(Math.min(unitSpans.length - 1, Math.max(0, cursor + step)));
+    host.children[cursor]?.scrollIntoView({ block: "nearest" });
+  };
+}
 $("strip").onmousemove = (event) => {
   const box = $("strip").getBoundingClientRect();
   moveTo(Math.round(((event.clientX - box.left) / box.width) * (unitSpans.length - 1)));
@@ -459,16 +440,19 @@ function moveTo(t) {
   line?.setAttribute("x1", cursor);
   line?.setAttribute("x2", cursor);
   drawCell(cursor);
+  sharesView?.moveTo(cursor);
 }
 
-// Show the cell at the token under the cursor or the pointer, in the middle of its pane.
+// Show the cell at the token under the cursor or the pointer, in the middle of each pane.
 function showCell() {
   if (!seen || seen.isOld || !pointed) return;
   const t = seen.starts.indexOf(pointed.start);
   if (t < 0) return lookSoon(pointed.start); // outside of the part whose units are known
   moveTo(t);
-  const pane = $("unit-text").parentElement;
-  pane.scrollTop = unitSpans[t].offsetTop - pane.clientHeight / 2;
+  for (const host of [$("unit-text"), $("back-text")]) {
+    const pane = host.parentElement;
+    pane.scrollTop = (host.children[t]?.offsetTop ?? 0) - pane.clientHeight / 2;
+  }
 }
 
 function drawCell(t) {
@@ -508,20 +492,6 @@ function bar(y, value, isSigned) {
 
 function label(x, y, content, kind = "", anchor = "start") {
   return svg("text", { x, y, class: kind, "text-anchor": anchor }, content);
-}
-
-function svg(name, attributes, content) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (content !== undefined) node.textContent = content;
-  return node;
-}
-
-function span(content, kind) {
-  const node = document.createElement("span");
-  if (kind) node.className = kind;
-  node.textContent = content;
-  return node;
 }
 
 // Start

@@ -30,15 +30,21 @@ class Products {
 
   // Copy the rows of a matrix, int8 [rows * columns], to their place.
   store(name, values) {
-    const { at, rows, columns } = this.places[name];
+    const { rows, columns } = this.places[name];
     for (let row = 0; row < rows; row++) {
-      this.bytes.set(values.subarray(row * columns, (row + 1) * columns), at + row * padded(columns));
+      this.storeRow(name, row, values.subarray(row * columns, (row + 1) * columns));
     }
   }
 
-  // Multiply a matrix by the first elements of `x`: the results are in `sums`.
-  run(name) {
-    const { at, rows, columns } = this.places[name];
+  storeRow(name, row, values) {
+    const { at, columns } = this.places[name];
+    this.bytes.set(values, at + row * padded(columns));
+  }
+
+  // Multiply a matrix, or its first rows (at least one), by the first elements of `x`: the results
+  // are in `sums`.
+  run(name, rows = this.places[name].rows) {
+    const { at, columns } = this.places[name];
     const width = padded(columns);
     this.x.fill(0, columns, width);
     if (this.multiply) return this.multiply(at, this.at.x, rows, width, this.at.sums);

@@ -61,9 +61,9 @@ class Reader {
     while (first < count && divided.starts[first] < shown) first++;
     if (first - this.done > 2 * WARM_UP) yield* this._glance(first);
     let from = this.done;
-    const state = this.saved.length ? this.saved.at(-1).slice() : this.engine.newState();
+    const state = this.saved.length ? this.saved.at(-1).copy() : this.engine.newState();
     for (let at = from; at < count; at++) {
-      if (at % SAVE_EVERY === 0) this.saved[at / SAVE_EVERY] = state.slice();
+      if (at % SAVE_EVERY === 0) this.saved[at / SAVE_EVERY] = state.copy();
       surprisals[at] = this._surprisal(state, at);
       this.done = at + 1;
       if (performance.now() > this.pause || at === count - 1) {
@@ -97,7 +97,7 @@ class Reader {
   // Read the token before `at` and return how surprising the one at `at` is, in bits.
   _surprisal(state, at) {
     const { ids, begins } = this.divided;
-    if (begins[at]) state.fill(0);
+    if (begins[at]) state.clear();
     const before = begins[at] || at === 0 ? END_OF_DOCUMENT : ids[at - 1];
     const logits = this.engine.step(state, before);
     return (logSum(logits) - logits[ids[at]]) / Math.LN2;
@@ -105,7 +105,7 @@ class Reader {
 
   *_stateBefore(at) {
     const known = Math.min(Math.floor(at / SAVE_EVERY), this.saved.length - 1);
-    const state = known >= 0 ? this.saved[known].slice() : this.engine.newState();
+    const state = known >= 0 ? this.saved[known].copy() : this.engine.newState();
     for (let i = Math.max(0, known) * SAVE_EVERY; i < at; i++) {
       this._surprisal(state, i);
       if (performance.now() > this.pause) yield;
@@ -126,14 +126,16 @@ class Reader {
       { id: other, probability: Math.exp(log), isChosen: other === id }));
   }
 
-  // What the units do while a part of the text is read: for each quantity, and for the cell state
-  // before each token, float32 [tokens, layers * units]. Values at a token are those after it was
-  // read. Yields null between steps, and the values at last.
+  // What the network does while a part of the text is read: for each quantity, and for the cell
+  // state before each token, float32 [tokens, layers * units]; with attention over N outputs also
+  // `shares` [tokens, N], the latest output first. Values at a token are those after it was read.
+  // Yields null between steps, and the values at last.
   *watch(from, to) {
-    const { layers, units } = this.engine;
+    const { layers, units, attention } = this.engine;
     const width = layers * units, { ids, begins } = this.divided;
     const values = Object.fromEntries(
       [...QUANTITIES, "before"].map((name) => [name, new Float32Array((to - from) * width)]));
+    if (attention) values.shares = new Float32Array((to - from) * attention.reach);
     const state = yield* this._stateBefore(from);
     const store = (at) => (layer, gates, cells, cellAt, hiddens, hiddenAt) => {
       const out = (at - from) * width + layer * units;
@@ -147,16 +149,31 @@ class Reader {
     // Token `at` is read in the step that predicts the next one.
     for (let at = from; at < to; at++) {
       if (begins[at]) {
-        state.fill(0);
+        state.clear();
         this.engine.step(state, END_OF_DOCUMENT);
       } else if (at === from) {
         this._surprisal(state, at);
       }
-      values.before.set(state.subarray(width), (at - from) * width);
+      if (ids[at] === END_OF_DOCUMENT) state.clear();
+      values.before.set(state.cells.subarray(width), (at - from) * width);
       this.engine.step(state, ids[at], store(at));
+      if (attention) values.shares.set(attention.shares, (at - from) * attention.reach);
       if (performance.now() > this.pause) yield null;
     }
     yield values;
+  }
+
+  // The first token of the document of each token of a part, counting from the start of the part.
+  // The end of a document belongs to none, because it clears the state.
+  firsts(from, to) {
+    const { ids, begins } = this.divided;
+    const isFirst = (at) => begins[at] || ids[at] === END_OF_DOCUMENT;
+    let first = from;
+    while (first > 0 && !isFirst(first)) first--;
+    return Array.from({ length: to - from }, (_, i) => {
+      if (isFirst(from + i)) first = from + i;
+      return first - from;
+    });
   }
 }
 

@@ -172,7 +172,10 @@ function* look({ around, number }) {
   }
   const buffers = Object.values(values).map((each) => each.buffer);
   postMessage(
-    { kind: "looked", number, tokens, ranked, values, width, starts: starts.slice(from, to) },
+    {
+      kind: "looked", number, tokens, ranked, values, width,
+      starts: starts.slice(from, to), firsts: reader.firsts(from, to),
+    },
     buffers,
   );
 }
