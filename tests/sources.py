@@ -11,7 +11,8 @@ PACKAGE = Path(charlstm.__file__).parent
 
 # The first of these imports TensorFlow. The others use it.
 NEED_TENSORFLOW = {
-    *("network.backend", "network.lstm", "network.model", "distributed.replicas"),
+    *("network.backend", "network.states", "network.lstm", "network.attention", "network.model"),
+    "distributed.replicas",
     *(
         "training.optimizers",
         "training.step",

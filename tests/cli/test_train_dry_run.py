@@ -187,4 +187,5 @@ def test_the_window_of_the_attention_may_be_left_out(charlstm, corpus, arguments
 @pytest.mark.parametrize("value", ["0", "-3", "1025"])
 def test_a_window_out_of_range_is_misuse(charlstm, corpus, value):
     result = charlstm("train", *QUICK, "--dry-run", "tale.txt", "--attention", value)
-    assert_error(result, 2, f"--attention is {value}", "whole number")
+    assert result.status == 2
+    assert f"--attention is {value}: expected a whole number" in result.err
