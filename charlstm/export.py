@@ -1,8 +1,9 @@
 """Export a checkpoint as an ONNX file, a ``.keras`` file, a Keras model or a small checkpoint.
 
 ONNX and ``.keras`` files can be used without charlstm. The network consists of standard operators
-or stock layers, and a description in the file says how text becomes ids. They contain nothing about
-where the training text came from. A small checkpoint contains everything that the original does.
+or stock layers, and a description in the file says how text becomes ids. They contain the forward
+network only, and nothing about where the training text came from. A small checkpoint contains
+everything that the original does.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from charlstm.checkpoint.reader import (
     read_history,
     read_lines_index,
 )
+from charlstm.checkpoint.schema import BACKWARD, RESUME, Checkpoint
 from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
-from charlstm.checkpoint.schema import RESUME, Checkpoint
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.corpus.sources import display_name
 from charlstm.engine.graph import EnginePrecision, build_graph
@@ -84,7 +85,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "reserved": _reserved(tokenizer),
         "vocabulary": tokenizer.pieces,
         "merges": tokenizer.merges,
-        "model": checkpoint.config.model,
+        "model": checkpoint.config.model.replace(bidirectional=False),
     }
 
 
@@ -172,6 +173,9 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
         ),
     )
     stored = quantize_weights(config.model, checkpoint.weights)
+    if checkpoint.backward is not None:
+        backward = quantize_weights(config.model, checkpoint.backward)
+        stored |= {BACKWARD + name: tensor for name, tensor in backward.items()}
     with (
         lock_folder(folder),
         create_checkpoint(folder, config, checkpoint.tokenizer, lines, overwrite=overwrite),

@@ -102,6 +102,11 @@ output = OptionGroup("Output")
     show_default="tie with --level word",
     help="Use the embedding as the output projection. Needs --embedding equal to --units.",
 )
+@size.flag(
+    "--bidirectional",
+    help="Also train a network of the same size that reads the text from its end. With it, fill "
+    "finds more words. Training takes twice as long.",
+)
 @budget.number(
     "--epochs",
     within=Number(0, 1e9, min_open=True),

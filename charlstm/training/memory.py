@@ -24,4 +24,5 @@ def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: Produc
     """
     units = MEMORY_OF_UNIT[product_type] * model.layers * model.units
     token = units + MEMORY_OF_LOGIT * model.vocab_size
-    return BASE_MEMORY + MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
+    network = MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
+    return BASE_MEMORY + model.networks * network
