@@ -23,8 +23,8 @@ from charlstm.checkpoint.reader import (
     read_history,
     read_lines_index,
 )
-from charlstm.checkpoint.schema import BACKWARD, RESUME, Checkpoint
 from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
+from charlstm.checkpoint.schema import RESUME, Checkpoint, joined
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.corpus.sources import display_name
 from charlstm.engine.graph import EnginePrecision, build_graph
@@ -172,10 +172,8 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
             valid=tuple(map(display_name, corpus.valid)),
         ),
     )
-    stored = quantize_weights(config.model, checkpoint.weights)
-    if checkpoint.backward is not None:
-        backward = quantize_weights(config.model, checkpoint.backward)
-        stored |= {BACKWARD + name: tensor for name, tensor in backward.items()}
+    weights = joined(checkpoint.weights, checkpoint.backward)
+    stored = quantize_weights(config.model, weights)
     with (
         lock_folder(folder),
         create_checkpoint(folder, config, checkpoint.tokenizer, lines, overwrite=overwrite),

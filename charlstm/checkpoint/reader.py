@@ -115,7 +115,7 @@ def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:
     """Return the type of each tensor of ``model.safetensors`` by name."""
     if config.weights == "float32":
         return of_networks(config.model, floats(expected_shapes(config.model)))
-    return of_networks(config.model, quantized_types(config.model))
+    return quantized_types(config.model)
 
 
 def read_figures(folder: Path) -> Figures:

@@ -206,15 +206,19 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def joined(forward: Mapping[str, Value], backward: Mapping[str, Value] | None) -> dict[str, Value]:
+    """Return the tensors of both networks, or of one, as ``model.safetensors`` names them."""
+    named = {BACKWARD + name: value for name, value in (backward or {}).items()}
+    return {**forward, **named}
+
+
 def of_networks(config: ModelConfig, own: Mapping[str, Value]) -> dict[str, Value]:
-    """Return values for the tensors of all networks of a model, given those of one network."""
-    if not config.bidirectional:
-        return dict(own)
-    return {**own, **{BACKWARD + name: value for name, value in own.items()}}
+    """Return a value for each tensor of all networks of a model, given those of one network."""
+    return joined(own, own if config.bidirectional else None)
 
 
 def by_network(tensors: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
-    """Return the tensors of the forward and of the backward network, by weight name."""
+    """Undo ``joined``: return the tensors of the forward and of the backward network."""
     backward = {name for name in tensors if name.startswith(BACKWARD)}
     return (
         {name: value for name, value in tensors.items() if name not in backward},

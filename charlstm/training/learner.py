@@ -139,7 +139,7 @@ def learners_of(
 def named(
     learners: Mapping[str, Learner], of: Callable[[Learner], Mapping[str, Value]]
 ) -> dict[str, Value]:
-    """Return values of all learners, by the names of the tensors in files."""
+    """Return values of the tensors of all learners, by their names in files."""
     return {
         prefix + name: value
         for prefix, learner in learners.items()

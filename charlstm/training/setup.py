@@ -215,11 +215,11 @@ def _notes_attached(prepared: Prepared) -> Iterator[None]:
 
 def _grown(parent: Checkpoint, prepared: Prepared, plan: Plan) -> Weights:
     shares, seed = log_frequencies(prepared.store.train, plan.model.vocab_size), plan.train.seed
-    weights = grown_weights(parent.weights, shares, seed)
-    if parent.backward is not None:
-        backward = grown_weights(parent.backward, shares, seed)
-        weights |= {schema.BACKWARD + name: weight for name, weight in backward.items()}
-    return weights
+    backward = parent.backward
+    return schema.joined(
+        grown_weights(parent.weights, shares, seed),
+        None if backward is None else grown_weights(backward, shares, seed),
+    )
 
 
 def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:

@@ -37,6 +37,7 @@ from charlstm.checkpoint.schema import (
     TOKENIZER,
     RunConfig,
     expected_shapes,
+    of_networks,
 )
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
@@ -137,7 +138,7 @@ FIGURES = msgspec.structs.replace(helpers.FIGURES, valid_word_perplexity=300.0)
 
 
 def resume_shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
-    shapes = expected_shapes(model)
+    shapes = of_networks(model, expected_shapes(model))
     slots = {f"optimizer/{name}": shape for name, shape in shapes.items()}
     return shapes | slots | {"state/0": (4, model.units), "optimizer/step": ()}
 
@@ -191,6 +192,8 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
         "tied-words": (settings(network(words, embedding=4, tied=True), words), words, True),
         "small": (settings(network(pieces, layers=2), pieces, "int8"), pieces, True),
         "small-tied": (settings(network(few, embedding=4, tied=True), few, "int8"), few, True),
+        "both ways": (settings(network(few, bidirectional=True), few), few, True),
+        "small, both ways": (settings(network(few, bidirectional=True), few, "int8"), few, True),
         "unfinished": (settings(network(few), few, addresses=("-",)), few, False),
     }
     whole = {}
@@ -437,6 +440,7 @@ def rebuild(draw: random.Random, files: Files) -> None:
         "units": width if tied else draw.choice((1, 3, 40)),
         "layers": draw.choice((1, 1, 2, 7)),
         "tied": tied,
+        "bidirectional": draw.random() < 0.3,
     }
     config = json.loads(files[CONFIG])
     config["model"] = model
@@ -775,7 +779,7 @@ def sparse_weights(draw: random.Random, files: Files) -> Deed:
     config["model"] |= model | {"tied": False}
     files[CONFIG] = encode(config)
     asked = ModelConfig(**config["model"])
-    types = floats(expected_shapes(asked))
+    types = floats(of_networks(asked, expected_shapes(asked)))
     if config.get("weights") == "int8":
         types = quantized_types(asked)
     header: dict[str, Any] = {}
