@@ -30,7 +30,7 @@ _LEFT = 64  # characters of the left side on which its last token depends
 _JOINING = (Kind.LETTER, Kind.MARK, Kind.DIGIT)
 
 
-class _Kind(Enum):
+class _Growth(Enum):
     """What may precede a path within its word."""
 
     OPEN = 0  # more parts of the word
@@ -39,7 +39,7 @@ class _Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Path:
+class _WordEnd:
     """The end of a word.
 
     Attributes:
@@ -52,13 +52,13 @@ class _Path:
 
     probability: float
     text: str
-    kind: _Kind
+    kind: _Growth
     token_id: int
     state: Floats
 
 
 @dataclass(slots=True)
-class _Search:
+class _WordSearch:
     """One search for words between two texts.
 
     Attributes:
@@ -74,7 +74,7 @@ class _Search:
     may_space: bool
     closing: Mask
     tokenizer: Tokenizer
-    _frontier: list[tuple[float, int, _Path]] = field(init=False, default_factory=list)
+    _frontier: list[tuple[float, int, _WordEnd]] = field(init=False, default_factory=list)
     _found: dict[str, float] = field(init=False, default_factory=lambda: defaultdict(float))
     _pushed: int = field(init=False, default=0)
 
@@ -83,7 +83,7 @@ class _Search:
         """The probability of the least likely paths to follow."""
         return _LEAST / self.count
 
-    def push(self, path: _Path) -> None:
+    def push(self, path: _WordEnd) -> None:
         """Add a path to those that are to be extended."""
         heapq.heappush(self._frontier, (-path.probability, self._pushed, path))
         self._pushed += 1
@@ -97,12 +97,12 @@ class _Search:
         if is_longer and [*tokens_of(word, self.tokenizer.segmentation)] == [word]:
             self._found[text] += probability
 
-    def take(self, width: int) -> list[_Path]:
+    def take(self, width: int) -> list[_WordEnd]:
         """Remove and return the most likely paths; none when the search is over."""
         bar = self.least
         if len(self._found) >= self.count:
             bar = max(bar, _SLACK * heapq.nlargest(self.count, self._found.values())[-1])
-        taken: list[_Path] = []
+        taken: list[_WordEnd] = []
         while self._frontier and len(taken) < width and -self._frontier[0][0] > bar:
             taken.append(heapq.heappop(self._frontier)[2])
         return taken
@@ -150,10 +150,12 @@ class PrecedingWords:
             return {}
         before, typed, space = partial_word(left, self._tokenizer.segmentation)
         may_space = bool(space) or not (typed or before[-1:].isspace() or not before)
-        search = _Search(count, space + typed, may_space, self._closing(before), self._tokenizer)
+        search = _WordSearch(
+            count, space + typed, may_space, self._closing(before), self._tokenizer
+        )
         ids = np.append(self._tokenizer.encode(right), END_OF_DOCUMENT)[::-1].astype(np.int64)
         logits, state = self._prompts.read(ids)
-        nothing = _Path(1.0, "", _Kind.OPEN, END_OF_DOCUMENT, state)
+        nothing = _WordEnd(1.0, "", _Growth.OPEN, END_OF_DOCUMENT, state)
         self._extend(search, nothing, softmax(logits[np.newaxis])[0], state)
         for _ in range(_ROUNDS):
             paths = search.take(_WIDTH)
@@ -174,7 +176,7 @@ class PrecedingWords:
         closing[ids[-1]] = True
         return closing
 
-    def _extend(self, search: _Search, path: _Path, probs: Doubles, state: Floats) -> None:
+    def _extend(self, search: _WordSearch, path: _WordEnd, probs: Doubles, state: Floats) -> None:
         """Add the tokens that may precede a path, and its word if it can be complete.
 
         Args:
@@ -184,39 +186,39 @@ class PrecedingWords:
             state: the state after the path.
         """
         probs = path.probability * probs
-        if path.kind is _Kind.SPELLED:
+        if path.kind is _Growth.SPELLED:
             search.add(path.text, float(probs[BEGIN_SPELLING]))
             if not path.text.startswith(" "):
-                self._push(search, path, probs, state, self._characters, _Kind.SPELLED)
+                self._push(search, path, probs, state, self._characters, _Growth.SPELLED)
             return
         if path.text and not search.known.startswith(" "):
             search.add(path.text, float(probs[search.closing].sum()))
-        if path.kind is _Kind.WHOLE:
+        if path.kind is _Growth.WHOLE:
             return
         if search.may_space:
             for token_id in self._likely(probs, self._with_space, search.least):
                 search.add(self._tokenizer.pieces[token_id] + path.text, float(probs[token_id]))
         if self._tokenizer.spells:
-            self._push(search, path, probs, state, self._without_space, _Kind.WHOLE)
+            self._push(search, path, probs, state, self._without_space, _Growth.WHOLE)
             if probs[END_SPELLING] > search.least:
                 mass = float(probs[END_SPELLING])
-                search.push(_Path(mass, "", _Kind.SPELLED, END_SPELLING, state))
+                search.push(_WordEnd(mass, "", _Growth.SPELLED, END_SPELLING, state))
         else:
-            self._push(search, path, probs, state, self._without_space, _Kind.OPEN)
+            self._push(search, path, probs, state, self._without_space, _Growth.OPEN)
 
     def _push(
         self,
-        search: _Search,
-        path: _Path,
+        search: _WordSearch,
+        path: _WordEnd,
         probs: Doubles,
         state: Floats,
         possible: Mask,
-        kind: _Kind,
+        kind: _Growth,
     ) -> None:
         """Extend a path by each possible token that is likely enough."""
         for token_id in self._likely(probs, possible, search.least):
             text = self._tokenizer.pieces[token_id] + path.text
-            search.push(_Path(float(probs[token_id]), text, kind, token_id, state))
+            search.push(_WordEnd(float(probs[token_id]), text, kind, token_id, state))
 
     @staticmethod
     def _likely(probs: Doubles, possible: Mask, least: float) -> Iterator[int]:
