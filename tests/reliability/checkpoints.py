@@ -920,7 +920,10 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
         judge(resume)
     judge(lambda: reader.read_history(place))
     ran = judge(lambda: run(place, draw))
-    if shown != ran and not (shown in ("CheckpointDamaged", "CheckpointMissing") and ran == "ran"):
+    # ``info`` also shows a run that has not stored any weights yet.
+    has_no_weights = ran == "CheckpointMissing" and os.path.lexists(place / RESUME)
+    refused = ran == "ran" and shown in ("CheckpointDamaged", "CheckpointMissing")
+    if shown != ran and not (refused or (shown == "ran" and has_no_weights)):
         raise Finding(f"info ended with {shown}, the model with {ran}")
     return ran
 
@@ -945,6 +948,10 @@ def run(place: Path, draw: random.Random) -> None:
     for prediction in model.predict(prompt, top=3):
         if not -1e-6 <= prediction.probability <= 1.001:
             raise Finding(f"probability {prediction.probability}")
+    if model.checkpoint.backward is not None:
+        for filling in model.filler().fill(prompt, " tale"):
+            if not 0 < filling.probability <= 1.001:
+                raise Finding(f"share {filling.probability}")
     if draw.random() < 0.1:
         config = model.checkpoint.config.model
         build_graph(config, model.checkpoint.weights, precision, description="x")
