@@ -88,7 +88,7 @@ class LoadedModel:
             self.predictor(),
             self.normalized,
             ends=self.checkpoint.config.corpus.division.within_files,
-            backward=self.backward_engine,
+            backward=self._backward_engine,
         )
 
     def predictor(self) -> Predictor:
@@ -121,7 +121,7 @@ class LoadedModel:
         return texts_of(corpus, ends=ends, is_given=division is not None)
 
     @cached_property
-    def backward_engine(self) -> Engine | None:
+    def _backward_engine(self) -> Engine | None:
         """Runs the network that reads text from its end; ``None`` if the model has none."""
         if self.checkpoint.backward is None:
             return None

@@ -94,6 +94,6 @@ def test_python_trains_both(here):
         texts=[TEXT], bidirectional=True, units=8, layers=1, streams=4, steps=5, quiet=True
     )
     assert model.checkpoint.backward is not None
-    assert model.backward_engine is not None
+    assert model._backward_engine is not None
     with pytest.raises(package.CharlstmError, match="`bidirectional`"):
         package.train(texts=[TEXT], bidirectional="yes", steps=5)

@@ -167,7 +167,7 @@ def test_a_line_has_the_mean_of_both_log_probabilities(request, level, left, rig
     forward = np.array([each.log_probability for each in scores])
     backward = [
         read_alone(
-            model.backward_engine,
+            model._backward_engine,
             model.tokenizer.encode(line)[::-1].tolist(),
             ends=begins,
             closing=None,
@@ -190,7 +190,7 @@ def test_stock_keras_layers_give_a_reversed_line_the_same_probability(request, l
     zeros = [np.zeros((1, config.units), np.float32)] * (2 * config.layers)
     logits = network([np.array([[END_OF_DOCUMENT, *ids]], np.int32), *zeros])[0]
     chosen = log_softmax(np.asarray(logits)[0])[np.arange(len(ids)), ids]
-    found = read_alone(model.backward_engine, ids, ends=False, closing=None)
+    found = read_alone(model._backward_engine, ids, ends=False, closing=None)
     assert found == pytest.approx(chosen.sum(), abs=1e-4)
 
 
@@ -198,7 +198,7 @@ def test_stock_keras_layers_give_a_reversed_line_the_same_probability(request, l
 def test_without_the_backward_network_a_bidirectional_model_fills_like_any_other(request, level):
     model = charlstm.load(request.getfixturevalue(level), threads=1)
     alone = replace(model, checkpoint=replace(model.checkpoint, backward=None))
-    assert alone.backward_engine is None
+    assert alone._backward_engine is None
     lines = [f"the {word} fox" for word in ("quick", "brown", "lazy")]
     scores = score_texts(model.engine, model.tokenizer, lines, ends=False)
     expected = np.array([each.log_probability for each in scores])
@@ -213,7 +213,7 @@ def test_a_model_with_two_networks_answers_everything_else_as_with_one(request, 
     assert model.predict("the qu") == alone.predict("the qu")
     assert model.score("the fox") == alone.score("the fox")
     assert model.generate("the", seed=1) == alone.generate("the", seed=1)
-    assert "backward_engine" not in vars(model)
+    assert "_backward_engine" not in vars(model)
 
 
 def test_words_come_from_both_sides(prose_both_ways, monkeypatch):

@@ -85,7 +85,7 @@ def test_the_most_likely_words_are_found(level, left, right):
 @pytest.mark.parametrize("level", LEVELS)
 def test_proposals_are_whole_words_that_fit_the_left_side(request, level):
     model = charlstm.load(request.getfixturevalue(level), threads=1)
-    words = finder(model.backward_engine, model.tokenizer)
+    words = finder(model._backward_engine, model.tokenizer)
     for left, right in [("the ", " fox"), ("the qu", " brown"), ("dog;", " lazy"), ("", " b")]:
         found = words.find(left, right, 10)
         assert len(found) <= 10
@@ -99,11 +99,11 @@ def test_proposals_are_whole_words_that_fit_the_left_side(request, level):
 
 def test_nothing_is_proposed_before_the_rest_of_a_word(prose_both_ways):
     model = charlstm.load(prose_both_ways, threads=1)
-    assert finder(model.backward_engine, model.tokenizer).find("the ", "own fox", 9) == {}
+    assert finder(model._backward_engine, model.tokenizer).find("the ", "own fox", 9) == {}
 
 
 def test_the_word_before_a_text_is_found(prose_both_ways):
     model = charlstm.load(prose_both_ways, threads=1)
-    words = finder(model.backward_engine, model.tokenizer)
+    words = finder(model._backward_engine, model.tokenizer)
     assert next(iter(words.find("xx ", " fox jumps over the lazy dog", 9))) == "brown"
     assert next(iter(words.find("xx br", " fox jumps over the lazy dog", 9))) == "own"
