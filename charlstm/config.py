@@ -215,6 +215,11 @@ class ModelConfig(Config, frozen=True, kw_only=True):
         return self.vocab_size * self.embedding + cells + attention + output
 
     @property
+    def networks(self) -> int:
+        """The number of networks of the model."""
+        return 2 if self.bidirectional else 1
+
+    @property
     def key_width(self) -> int:
         """The width of the queries and keys of the attention."""
         return min(self.units, WIDEST_KEY)

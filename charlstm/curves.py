@@ -54,6 +54,7 @@ class Curve:
         x: when each evaluation was, in the unit of the axis.
         train: the training loss at each, NaN where there is none.
         valid: the validation loss at each, NaN where there is none.
+        backward: the validation loss of the backward network at each, NaN where there is none.
         best: the number of the evaluation with the lowest validation loss, ``None`` without one.
         bits: bits per character for one nat per token, ``None`` without a validation loss.
         tokenizer: the hash of the tokenizer.
@@ -63,6 +64,7 @@ class Curve:
     x: tuple[float, ...]
     train: tuple[float, ...]
     valid: tuple[float, ...]
+    backward: tuple[float, ...]
     best: int | None
     bits: float | None
     tokenizer: str
@@ -85,6 +87,7 @@ def read_curve(folder: Path, over: Axis = "steps") -> Curve:
         tuple(_position(figures, over) for figures in history),
         tuple(_number(figures.train_loss) for figures in history),
         valid,
+        tuple(_number(figures.backward_valid_loss) for figures in history),
         min(known, key=valid.__getitem__) if known else None,
         _bits_per_nat(history[known[-1]]) if known else None,
         read_hashes(folder)["tokenizer.json_sha256"],
@@ -118,8 +121,11 @@ def comparable(curves: Sequence[Curve]) -> tuple[Sequence[Curve], Unit]:
 
 
 def _in_bits(curve: Curve, bits: float) -> Curve:
-    train = tuple(loss * bits for loss in curve.train)
-    return replace(curve, train=train, valid=tuple(loss * bits for loss in curve.valid))
+    train, valid, backward = (
+        tuple(loss * bits for loss in losses)
+        for losses in (curve.train, curve.valid, curve.backward)
+    )
+    return replace(curve, train=train, valid=valid, backward=backward)
 
 
 def _position(figures: Figures, over: Axis) -> float:

@@ -1,8 +1,9 @@
 """Export a checkpoint as an ONNX file, a ``.keras`` file, a Keras model or a small checkpoint.
 
 ONNX and ``.keras`` files can be used without charlstm. The network consists of standard operators
-or stock layers, and a description in the file says how text becomes ids. They contain nothing about
-where the training text came from. A small checkpoint contains everything that the original does.
+or stock layers, and a description in the file says how text becomes ids. They contain the forward
+network only, and nothing about where the training text came from. A small checkpoint contains
+everything that the original does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from charlstm.checkpoint.reader import (
     read_lines_index,
 )
 from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
-from charlstm.checkpoint.schema import RESUME, Checkpoint
+from charlstm.checkpoint.schema import RESUME, Checkpoint, joined
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import ModelConfig
 from charlstm.corpus.sources import display_name
@@ -90,7 +91,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "reserved": _reserved(tokenizer),
         "vocabulary": tokenizer.pieces,
         "merges": tokenizer.merges,
-        "model": checkpoint.config.model,
+        "model": checkpoint.config.model.replace(bidirectional=False),
     }
 
 
@@ -186,7 +187,8 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
             valid=tuple(map(display_name, corpus.valid)),
         ),
     )
-    stored = quantize_weights(config.model, checkpoint.weights)
+    weights = joined(checkpoint.weights, checkpoint.backward)
+    stored = quantize_weights(config.model, weights)
     with (
         lock_folder(folder),
         create_checkpoint(folder, config, checkpoint.tokenizer, lines, overwrite=overwrite),

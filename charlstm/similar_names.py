@@ -28,6 +28,7 @@ _OPTIONS = {
     "max-words": "--words --length",
     "output-dir output-file out-dir outdir out outfile save save-dir save-path save-to": "--output",
     "model-dir checkpoint-dir": "--output",
+    "backward backwards both-directions both-ways bilstm bi-lstm reverse": "--bidirectional",
     "epoch num-epochs n-epochs max-epochs": "--epochs",
     "step max-steps num-steps iterations iters max-iters iter": "--steps",
     "time max-time minute mins hours": "--minutes",

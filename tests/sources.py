@@ -19,6 +19,7 @@ NEED_TENSORFLOW = {
         "training.averaging",
         "training.penalty",
         "training.resume_tensors",
+        "training.learner",
     ),
     "training.trainer",
     "evaluation.dynamic_evaluator",

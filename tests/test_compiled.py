@@ -31,13 +31,15 @@ def trainer(**choices):
 
 def numbers(trainer):
     """Return the bytes of all variables that training changes."""
-    variables = [*trainer.runner.model.variables, *trainer.runner.optimizer.variables]
+    runner = trainer.learners[""].runner
+    variables = [*runner.model.variables, *runner.optimizer.variables]
     return [variable.numpy().tobytes() for variable in variables]
 
 
 def after_a_step(trainer):
-    batch = trainer.streams.batch(0)
-    loss, states = trainer.runner.train(batch, trainer.state.recurrent, 0, 0.01, 0.3)
+    learner = trainer.learners[""]
+    batch = learner.streams.batch(0)
+    loss, states = learner.runner.train(batch, learner.state.recurrent, 0, 0.01, 0.3)
     return loss, [state.numpy().tobytes() for state in states.values()], numbers(trainer)
 
 
@@ -45,13 +47,14 @@ def test_trainers_of_equal_networks_share_steps_and_start_as_new(request):
     alone = trainer()
     request.getfixturevalue("compiled_once")
     first = trainer()
-    assert first.runner.model is not alone.runner.model
+    assert first.learners[""].runner.model is not alone.learners[""].runner.model
     assert numbers(first) == numbers(alone)
     trained = after_a_step(first)
     assert numbers(first) != numbers(alone)
     second = trainer(steps=99, eval_every=3, patience=2, save_every=9.0)
-    assert second.runner._train is first.runner._train
-    assert second.runner.replicas is second.replicas
+    runner = second.learners[""].runner
+    assert runner._train is first.learners[""].runner._train
+    assert runner.replicas is second.replicas
     assert numbers(second) == numbers(alone)
     assert after_a_step(second) == trained == after_a_step(alone)
 
@@ -64,8 +67,8 @@ def test_different_steps_are_not_shared(compiled_once, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(step, "product_type", lambda precision: "bfloat16")
         made.append(trainer())
-    assert len({id(each.runner._train) for each in made}) == len(made)
-    assert trainer().runner._train is made[0].runner._train
+    assert len({id(each.learners[""].runner._train) for each in made}) == len(made)
+    assert trainer().learners[""].runner._train is made[0].learners[""].runner._train
 
 
 def test_steps_of_several_devices_are_not_shared(compiled_once, monkeypatch):

@@ -59,6 +59,32 @@ def pieces(trained_once):
 
 
 @pytest.fixture(scope="session")
+def prose_both_ways(trained_once):
+    """A bidirectional character-level checkpoint of one document."""
+    return trained_once("prose_both_ways", TEXT, "--bidirectional")
+
+
+@pytest.fixture(scope="session")
+def names_both_ways(trained_once):
+    """A bidirectional character-level checkpoint of lines."""
+    return trained_once("names_both_ways", NAMES, "--lines", "--bidirectional")
+
+
+@pytest.fixture(scope="session")
+def words_both_ways(trained_once):
+    """A bidirectional word-level checkpoint."""
+    options = "--level", "word", "--embedding", "16", "--bidirectional"
+    return trained_once("words_both_ways", TEXT, *options)
+
+
+@pytest.fixture(scope="session")
+def pieces_both_ways(trained_once):
+    """A bidirectional subword-level checkpoint."""
+    options = "--level", "subword", "--vocab-size", "60", "--bidirectional"
+    return trained_once("pieces_both_ways", TEXT, *options)
+
+
+@pytest.fixture(scope="session")
 def old_windows(tmp_path_factory):
     """A checkpoint of lines with rules 1, where a carriage return before a newline is text."""
     tokenizer = build_tokenizer([NAMES, "\r"], TokenizerConfig())

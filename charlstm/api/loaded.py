@@ -88,6 +88,7 @@ class LoadedModel:
             self.predictor(),
             self.normalized,
             ends=self.checkpoint.config.corpus.division.within_files,
+            backward=self._backward_engine,
         )
 
     def predictor(self) -> Predictor:
@@ -118,6 +119,17 @@ class LoadedModel:
         if corpus.division.within_files:  # a model trained on files can't end parts of them
             ends = learned.within_files
         return texts_of(corpus, ends=ends, is_given=division is not None)
+
+    @cached_property
+    def _backward_engine(self) -> Engine | None:
+        """Runs the network that reads text from its end; ``None`` if the model has none."""
+        if self.checkpoint.backward is None:
+            return None
+        from charlstm.engine.graph_cache import load_or_build_graph
+
+        precision, sizes = self.engine.precision, self.checkpoint.config.model
+        graph = load_or_build_graph(self.checkpoint, precision, backward=True)
+        return Engine(graph, sizes, precision, self.engine.threads)
 
     @cached_property
     def _grammar(self) -> Grammar:

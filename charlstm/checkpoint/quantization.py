@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from charlstm.arrays import Floats, Weights
 from charlstm.checkpoint.safetensors import TensorType, too_large_error
-from charlstm.checkpoint.schema import MODEL, expected_shapes
+from charlstm.checkpoint.schema import MODEL, by_network, expected_shapes, joined, of_networks
 from charlstm.config import ModelConfig
 
 # Weights are integers in [-LEVELS, LEVELS], so sums of 2 x 16,384 products stay below 2**31. On x86
@@ -28,6 +28,7 @@ LEVELS = 127
 
 _SCALES = "_scales"
 _EMBEDDINGS = "embedding/embeddings"
+_KEY = "attention/key"  # a small matrix, by which the engine multiplies in float32
 
 
 def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -51,9 +52,16 @@ def quantize_weights(config: ModelConfig, weights: Weights) -> dict[str, NDArray
     """Return the tensors that store weights in 8 bits; quantizing them again changes nothing.
 
     Args:
-        config: the sizes of the network.
-        weights: float32 arrays with the names and shapes of ``expected_shapes``.
+        config: the sizes of the networks.
+        weights: float32 arrays with the names and shapes of ``expected_shapes``, also those of a
+            backward network, as ``model.safetensors`` names them.
     """
+    forward, backward = by_network(weights)
+    return joined(_quantized(config, forward), _quantized(config, backward) if backward else None)
+
+
+def _quantized(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any]]:
+    """Return the tensors of one network."""
     stored: dict[str, NDArray[Any]] = dict(weights)
     levels, stored[_EMBEDDINGS + _SCALES] = quantize_columns(weights[_EMBEDDINGS].T)
     stored[_EMBEDDINGS] = levels.T
@@ -109,10 +117,10 @@ def quantized_types(config: ModelConfig) -> dict[str, TensorType]:
     types = {}
     for name, shape in expected_shapes(config).items():
         types[name] = TensorType(shape)
-        if len(shape) > 1:
+        if len(shape) > 1 and name != _KEY:
             types[name] = TensorType(shape, np.dtype(np.int8))
             types[name + _SCALES] = TensorType((shape[0 if name == _EMBEDDINGS else 1],))
-    return types
+    return of_networks(config, types)
 
 
 def _multiplied_at_once(config: ModelConfig) -> Iterator[tuple[str, ...]]:
@@ -122,8 +130,8 @@ def _multiplied_at_once(config: ModelConfig) -> Iterator[tuple[str, ...]]:
     for layer in range(1, config.layers):
         yield f"lstm_{layer}/kernel", f"lstm_{layer}/recurrent_kernel"
     if config.attention:
-        for name in ("query", "key", "output"):
-            yield (f"attention/{name}",)
+        yield ("attention/query",)
+        yield ("attention/output",)
     if not config.tied:
         yield ("output/kernel",)
 

@@ -43,8 +43,10 @@ from charlstm.checkpoint.schema import (
     Checkpoint,
     Figures,
     RunConfig,
+    by_network,
     check_format,
     expected_shapes,
+    of_networks,
 )
 from charlstm.errors import CheckpointDamaged, CheckpointMissing
 from charlstm.tokenizer.base import Tokenizer
@@ -87,28 +89,32 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             else f"Restore it, or train again with `output` {folder} and `overwrite`."
         )
         raise CheckpointMissing(f"{folder}: no trained weights ({MODEL} is missing). {remedy}")
-    weights, metadata = _read_weights(path, config)
+    weights, backward, metadata = _read_weights(path, config)
     # The hashes are of the parsed bytes, because the files may have changed since.
     check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = decode(metadata.get("figures", "").encode(), Figures, path)
-    return Checkpoint(folder, config, tokenizer, weights, figures, metadata["sha256"])
+    return Checkpoint(folder, config, tokenizer, weights, figures, metadata["sha256"], backward)
 
 
-def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, dict[str, str]]:
-    """Return the float32 weights and the metadata of ``model.safetensors``."""
-    expected = _expected_tensors(config)
-    if config.weights == "float32":
-        return read_tensors(path, expected, largest=_LARGEST_WEIGHT)
+def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, Weights | None, dict[str, str]]:
+    """Return the float32 weights of both networks and the metadata of ``model.safetensors``."""
+    model, is_small = config.model, config.weights == "int8"
     tensors, metadata = read_tensors(
-        path, expected, largest=_LARGEST_WEIGHT / LEVELS, beside=4 * config.model.parameters
+        path,
+        _expected_tensors(config),
+        largest=_LARGEST_WEIGHT / LEVELS if is_small else _LARGEST_WEIGHT,
+        beside=4 * model.networks * model.parameters if is_small else 0,
     )
-    return DequantizedWeights(tensors, path), metadata
+    networks: list[Weights] = [
+        DequantizedWeights(own, path) if is_small else own for own in by_network(tensors)
+    ]
+    return networks[0], networks[1] if model.bidirectional else None, metadata
 
 
 def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:
     """Return the type of each tensor of ``model.safetensors`` by name."""
     if config.weights == "float32":
-        return floats(expected_shapes(config.model))
+        return of_networks(config.model, floats(expected_shapes(config.model)))
     return quantized_types(config.model)
 
 

@@ -22,7 +22,15 @@ from charlstm.checkpoint.safetensors import (
     read_header,
     read_tensors,
 )
-from charlstm.checkpoint.schema import CONFIG, MODEL, RESUME, Figures, RunConfig, expected_shapes
+from charlstm.checkpoint.schema import (
+    BACKWARD,
+    CONFIG,
+    MODEL,
+    RESUME,
+    Figures,
+    RunConfig,
+    expected_shapes,
+)
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
 
@@ -63,6 +71,7 @@ class Progress(
         learning_rate: learning rate of the last step.
         train_loss_sum: sum of the training losses since the last evaluation, in nats.
         train_loss_steps: number of these losses.
+        backward_loss_sum: their sum for the backward network, if there is one.
         best: figures of the best weights; without validation, of the last stored weights.
         waited: number of evaluations since then.
         evaluation_seconds: duration of the last evaluation.
@@ -79,6 +88,7 @@ class Progress(
     learning_rate: float = 0.0
     train_loss_sum: float = 0.0
     train_loss_steps: Natural = 0
+    backward_loss_sum: float = 0.0
     best: Figures | None = None
     waited: Natural = 0
     evaluation_seconds: float = 0.0
@@ -123,9 +133,9 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     if config.weights != "float32":
         raise damaged_error(folder / CONFIG, "8-bit weights in an unfinished run")
     described, _ = _read_resume_header(path, config)
-    prefix = "weights/"
-    kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
-    check_types(path, kept, floats(weights))
+    for prefix in ("weights/", f"{BACKWARD}weights/")[: config.model.networks]:
+        kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
+        check_types(path, kept, floats(weights))
     _, progress = read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
     if (folder / MODEL).exists():
         read_checkpoint(folder)
@@ -152,6 +162,7 @@ def _read_resume_header(
     with open_regular_file(path) as (file, size):
         # The weights, each with the optimizer's slots, two states per layer and the window.
         most = _MOST_SLOTS * len(expected_shapes(config.model)) + 2 * config.model.layers + 2
+        most *= config.model.networks
         return read_header(file, size, path, most, _LARGEST_ADDRESSES)
 
 

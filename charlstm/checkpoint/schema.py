@@ -14,9 +14,10 @@ even after a crash, a reader therefore sees either the old or the new state.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -51,6 +52,11 @@ RESUME = "resume.safetensors"
 STDIN_FILE = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
+
+# Before the names of the weights of a backward network.
+BACKWARD = "backward/"
+
+Value = TypeVar("Value")
 
 # How the weights of a finished model are stored (for ``int8`` see ``quantization``).
 StoredWeights = Literal["float32", "int8"]
@@ -109,7 +115,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One evaluation. Losses are in nats per token; ``None`` before the first evaluation.
 
     Without validation, validation figures are always ``None``. The perplexity per word is ``None``
-    if the text has almost no white space.
+    if the text has almost no white space. Two losses are of the backward network, and ``None`` if
+    there is none.
     """
 
     step: Natural
@@ -122,11 +129,17 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     valid_bits_per_character: float | None = None
     valid_perplexity: float | None = None
     valid_word_perplexity: float | None = None
+    backward_train_loss: float | None = None
+    backward_valid_loss: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint that has been read and checked; ``sha256`` covers its weights and figures."""
+    """A checkpoint that has been read and checked; ``sha256`` covers its weights and figures.
+
+    ``backward`` are the weights of the network that reads text from its end; ``None`` if the model
+    has no such network. All other attributes are about the forward network.
+    """
 
     folder: Path
     config: RunConfig
@@ -134,6 +147,7 @@ class Checkpoint:
     weights: Weights
     figures: Figures
     sha256: str
+    backward: Weights | None = None
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.summary}>"
@@ -173,7 +187,7 @@ def check_format(version: int, folder: Path) -> None:
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight by name, ``layer/weight`` as in stock Keras."""
+    """Return the shape of each weight of a network by name, ``layer/weight`` as in stock Keras."""
     gates = 4 * config.units
     shapes: dict[str, tuple[int, ...]] = {
         "embedding/embeddings": (config.vocab_size, config.embedding)
@@ -190,3 +204,23 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         shapes["output/kernel"] = (config.units, config.vocab_size)
     shapes["output/bias"] = (config.vocab_size,)
     return shapes
+
+
+def joined(forward: Mapping[str, Value], backward: Mapping[str, Value] | None) -> dict[str, Value]:
+    """Return the tensors of both networks, or of one, as ``model.safetensors`` names them."""
+    named = {BACKWARD + name: value for name, value in (backward or {}).items()}
+    return {**forward, **named}
+
+
+def of_networks(config: ModelConfig, own: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a value for each tensor of all networks of a model, given those of one network."""
+    return joined(own, own if config.bidirectional else None)
+
+
+def by_network(tensors: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Undo ``joined``: return the tensors of the forward and of the backward network."""
+    backward = {name for name in tensors if name.startswith(BACKWARD)}
+    return (
+        {name: value for name, value in tensors.items() if name not in backward},
+        {name.removeprefix(BACKWARD): tensors[name] for name in tensors if name in backward},
+    )

@@ -158,6 +158,7 @@ _FIGURES: dict[str, Callable[[KnownRun], str]] = {
 _SETTINGS: dict[str, Callable[[KnownRun], str]] = {
     "documents": lambda run: run.checkpoint.config.corpus.division.unit,
     "embedding": lambda run: f"{run.checkpoint.config.model.embedding}",
+    "networks": lambda run: f"{run.checkpoint.config.model.networks}",
     "weights": lambda run: run.checkpoint.config.weights,
     "fine-tuned": lambda run: run.checkpoint.config.provenance.parent or "no",
     "budget": _budget,

@@ -49,16 +49,22 @@ def describe_training(run: Run) -> str:
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {show_minutes(plan.minutes)}"
     return (
-        f"{size}{describe_network(model)}, "
-        f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
+        f"{size}{describe_network(model)}; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} training tokens, "
         f"{_validating(run)} validation tokens, vocabulary {model.vocab_size:,}; "
         f"dropout {describe_dropout(train)}, seed {train.seed}"
     )
 
 
-def describe_network(model: ModelConfig) -> str:
-    """Return the layers of a network, as a phrase."""
+def describe_network(model: ModelConfig, *, embedding: bool = False) -> str:
+    """Return the sizes of a network; a bidirectional model has two of these."""
+    width = f"embedding {model.embedding}{', tied output' * model.tied}, " if embedding else ""
+    each = " in each direction" if model.bidirectional else ""
+    return f"{describe_layers(model)}, {width}{model.parameters:,} parameters{each}"
+
+
+def describe_layers(model: ModelConfig) -> str:
+    """Return the layers of a network."""
     attention = f", attention over {model.attention} outputs" if model.attention else ""
     return f"{model.layers} x {model.units} LSTM{attention}"
 
@@ -127,10 +133,20 @@ def describe_evaluation(figures: Figures, is_best: bool, level: Level) -> str:
         if figures.valid_word_perplexity is not None:
             words += f", {show_perplexity(figures.valid_word_perplexity)} per word"
         parts.append(words)
+    if backward := describe_backward(figures):
+        parts.append(f"backward {backward}")
     parts.append(f"{figures.seconds:,.0f} s")
     if is_best and figures.valid_loss is not None:
         parts.append("best")
     return "  ".join(parts)
+
+
+def describe_backward(figures: Figures) -> str:
+    """Return the validation loss of the backward network, else its training loss, if any."""
+    if figures.backward_valid_loss is not None:
+        return f"{figures.backward_valid_loss:.4f} nats"
+    loss = figures.backward_train_loss
+    return "" if loss is None else f"{loss:.4f} nats in training"
 
 
 def describe_waiting(train: TrainConfig) -> str:

@@ -78,6 +78,8 @@ def command(
     if form != "checkpoint":
         check_free(path, overwrite)
     loaded = read_checkpoint(checkpoint)
+    if loaded.backward is not None and form != "checkpoint" and not quiet:
+        note("Note: the backward network is not exported.")
     if form == "checkpoint":
         export_checkpoint(loaded, path, overwrite=overwrite)
     elif form == "keras":

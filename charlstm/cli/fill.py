@@ -45,9 +45,10 @@ def command(checkpoint: Path, text: str | None, **options: Any) -> None:
     """Find the words for the gaps in TEXT that make the whole text most probable.
 
     A gap stands for one word, or for the rest of one: ___ by default. The words are those that the
-    model expects after the text on the left. Each is judged by the probability of the whole text
-    with it. Several gaps are filled in order, each with the best word in those before it. The
-    probabilities are shares among the words examined.
+    model expects after the text on the left and, if it was trained with --bidirectional, before the
+    text on the right. Each is judged by the probability of the whole text with it. Several gaps are
+    filled in order, each with the best word in those before it. The probabilities are shares among
+    the words examined.
 
     Without TEXT, or with -, each line of stdin is a text and gets one line of JSON at once. A line
     may be without a gap.

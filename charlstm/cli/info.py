@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
+    describe_backward,
     describe_dropout,
     describe_names,
     describe_network,
@@ -148,8 +149,7 @@ def _table(known: KnownRun) -> str:
     rows: dict[str, str | None] = {
         "checkpoint": f"{shown_name(checkpoint.folder)} (format {config.format}, "
         f"charlstm {config.charlstm})",
-        "network": f"{describe_network(model)}, embedding {model.embedding}"
-        f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
+        "network": f"{describe_network(model, embedding=True)}"
         f"{' of 8 bits' if config.weights == 'int8' else ''}",
         "tokenizer": f"{config.tokenizer.level} level, "
         f"vocabulary {checkpoint.tokenizer.vocab_size:,}",
@@ -166,6 +166,7 @@ def _table(known: KnownRun) -> str:
         "run": describe_length(outcome),
         "last" if figures.valid_loss is None else "best": _describe_best(checkpoint),
         **_loss_rows(config, figures),
+        "backward": describe_backward(figures),
         "overfits": describe_fit(outcome),
         "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "
         f"{train.sequence_length} tokens, dropout {describe_dropout(train)}, weight decay "

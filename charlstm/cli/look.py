@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.descriptions import describe_network
+from charlstm.cli.descriptions import describe_layers
 from charlstm.cli.locales import check_text
 from charlstm.cli.options import (
     OptionGroup,
@@ -153,7 +153,7 @@ def _open(path: Path) -> bool:
 def _facts(checkpoint: Checkpoint) -> str:
     model, bits = checkpoint.config.model, checkpoint.figures.valid_bits_per_character
     level = {"char": "characters", "subword": "pieces of words", "word": "words"}
-    facts = [describe_network(model), level[checkpoint.tokenizer.level]]
+    facts = [describe_layers(model), level[checkpoint.tokenizer.level]]
     if bits is not None:
         facts.append(f"{bits:.3f} bits per character")
     return ", ".join(facts)

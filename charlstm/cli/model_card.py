@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from charlstm.cli.descriptions import (
+    describe_backward,
     describe_dropout,
     describe_names,
     describe_validated,
@@ -54,14 +55,15 @@ def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] 
     """Return the sections of a model card: the heading of each, and its rows or sentences."""
     config = checkpoint.config
     model, origin = config.model, config.provenance
+    each = " in each direction" if model.bidirectional else ""
     return [
         (
             "Model",
             {
-                "layers x units": f"{model.layers} x {model.units}",
+                "layers x units": f"{model.layers} x {model.units}{each}",
                 "embedding": f"{model.embedding}{', tied to the output' if model.tied else ''}",
                 **({"attention": f"{model.attention} outputs"} if model.attention else {}),
-                "parameters": f"{model.parameters:,}, stored as {config.weights}",
+                "parameters": f"{model.parameters:,}{each}, stored as {config.weights}",
                 "vocabulary": f"{model.vocab_size:,}",
             },
         ),
@@ -105,13 +107,17 @@ def _training(checkpoint: Checkpoint) -> dict[str, str]:
 
 def _figures(checkpoint: Checkpoint) -> dict[str, str]:
     figures = checkpoint.figures
+    shown = describe_backward(figures)
+    backward = {"backward network": f"{shown} per token"} if shown else {}
     if figures.valid_loss is None or figures.valid_bits_per_character is None:
         loss = figures.train_loss
-        return {"training loss": "none yet" if loss is None else f"{loss:.4f} nats per token"}
+        rows = {"training loss": "none yet" if loss is None else f"{loss:.4f} nats per token"}
+        return rows | backward
     return {
         "bits per character": f"{figures.valid_bits_per_character:.4f}",
         "nats per token": f"{figures.valid_loss:.4f}",
         "perplexity per token": show_perplexity(figures.valid_perplexity),
+        **backward,
     }
 
 

@@ -69,6 +69,7 @@ def command(
                     over: curve.x,
                     "train_loss": curve.train,
                     "valid_loss": curve.valid,
+                    "backward_valid_loss": curve.backward,
                     "best": curve.best,
                 }
             )

@@ -110,6 +110,11 @@ output = OptionGroup("Output")
     help="Let the top layer attend to its last N outputs. Helps with texts that repeat themselves "
     "exactly.",
 )
+@size.flag(
+    "--bidirectional",
+    help="Also train a network of the same size that reads the text from its end. With it, fill "
+    "finds more words. Training takes twice as long.",
+)
 @budget.number(
     "--epochs",
     within=Number(0, 1e9, min_open=True),

@@ -302,6 +302,8 @@ def _summary(run: Run, result: TrainingResult) -> dict[str, Any]:
         "valid_bits_per_character": result.best.valid_bits_per_character,
         "valid_perplexity": result.best.valid_perplexity,
         "valid_word_perplexity": result.best.valid_word_perplexity,
+        "backward_train_loss": result.best.backward_train_loss,
+        "backward_valid_loss": result.best.backward_valid_loss,
         "best_step": result.best.step,
         "stop_reason": result.stop_reason,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -100,6 +100,8 @@ class Streams:
             begin a text.
         rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
         starts: positions where a text may begin, int64 [starts], ascending.
+        backward: whether the text is read from its end, as a view. ``starts`` then count from the
+            end (see ``beginnings.starts_from_the_end``).
     """
 
     ids: StoredIds
@@ -108,14 +110,17 @@ class Streams:
     seed: int
     rates: NDArray[np.float64]
     starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    backward: bool = False
 
     @cached_property
     def _is_cut(self) -> bool:
-        return bool(self.ids[-1] != END_OF_DOCUMENT)
+        # Only the last document can be cut. Read from the end, no text leads to the cut.
+        return not self.backward and bool(self.ids[-1] != END_OF_DOCUMENT)
 
     @cached_property
     def _ring(self) -> StoredIds:
-        return ring_of(self.ids)
+        ring = ring_of(self.ids)
+        return ring[::-1] if self.backward else ring
 
     @property
     def tokens_per_step(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import Beginnings, Division
-from charlstm.dataset.store import StoredIds, read_train, write_starts
+from charlstm.dataset.store import StoredIds, TokenStore, read_train, ring_of, write_starts
 from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -49,6 +49,9 @@ MOST_STARTS = 2**18
 # Tokens that are searched at a time, the longest separator that is always found, and the most
 # blocks, evenly spaced, that are searched in a long text.
 _BLOCK, _LONGEST_SEPARATOR, _MOST_BLOCKS = 2**20, 2**10, 16
+
+# The most tokens of white space between two texts. A start after more is left out.
+_LONGEST_GAP = 64
 
 # The kinds of tokens that patterns distinguish: a line end (two kinds, since "\r" may be half of
 # one), white space, the end of a sentence (in scripts with and without spaces), closing punctuation
@@ -137,6 +140,33 @@ def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDA
 
     kind, starts = _chosen(search, train, tokenizer)
     return kind, _with_usual_words(starts, train, tokenizer)
+
+
+def starts_from_the_end(store: TokenStore, tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """Return where a text that is read from its end may begin.
+
+    That is the last token before each of the ``starts`` that is not white space, since a line that
+    a person types has no line break at its end.
+
+    Args:
+        store: the training text, a ring of N tokens.
+        tokenizer: the tokenizer of the ids.
+
+    Returns:
+        Positions in the reversed ring, ascending, int64 [starts].
+    """
+    blank = np.array([not piece.strip() for piece in tokenizer.pieces])
+    if tokenizer.spells:
+        blank[BEGIN_SPELLING : len(tokenizer.reserved)] = False
+    ring = ring_of(store.train)
+    positions = (store.starts - 1) % ring.size
+    for _ in range(_LONGEST_GAP):
+        is_blank = blank[ring[positions]]
+        if not is_blank.any():
+            break
+        positions = np.where(is_blank, (positions - 1) % ring.size, positions)
+    found: NDArray[np.int64] = np.unique(ring.size - 1 - positions[~blank[ring[positions]]])
+    return found
 
 
 class _Found(NamedTuple):

@@ -20,11 +20,18 @@ GRAPH_VERSION = 2
 GRAPH = "graph"
 
 
-def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> bytes:
-    """Return the bytes of a model's ONNX graph, from the cache if possible.
+def load_or_build_graph(
+    checkpoint: Checkpoint, precision: EnginePrecision, *, backward: bool = False
+) -> bytes:
+    """Return the bytes of the ONNX graph of a network, from the cache if possible.
 
     Otherwise the graph is built and cached. If the cache isn't writable, as in a read-only home
     folder, the graph is built each time.
+
+    Args:
+        checkpoint: the model.
+        precision: the precision of the graph.
+        backward: whether to return the graph of the backward network, which the model must have.
 
     Raises:
         ConfigError: if an environment variable of the cache is invalid, or the model is too large.
@@ -32,7 +39,8 @@ def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> b
 
     @functools.cache
     def built() -> bytes:
-        return build_graph(checkpoint.config.model, checkpoint.weights, precision)
+        weights = checkpoint.backward if backward else checkpoint.weights
+        return build_graph(checkpoint.config.model, weights or {}, precision)
 
     def build(folder: Path) -> None:
         (folder / GRAPH).write_bytes(built())
@@ -41,12 +49,12 @@ def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> b
         return (folder / GRAPH).read_bytes()
 
     try:
-        return cache.obtain(_key(checkpoint, precision), build, read)
+        return cache.obtain(_key(checkpoint, precision, backward=backward), build, read)
     except StorageError:
         return built()
 
 
-def _key(checkpoint: Checkpoint, precision: EnginePrecision) -> str:
-    """Return a key made from weights, precision and ``GRAPH_VERSION``."""
-    parts = checkpoint.sha256, precision, str(GRAPH_VERSION)
+def _key(checkpoint: Checkpoint, precision: EnginePrecision, *, backward: bool) -> str:
+    """Return a key made from weights, precision, ``GRAPH_VERSION`` and the network."""
+    parts = [checkpoint.sha256, precision, str(GRAPH_VERSION)] + ["backward"] * backward
     return "graph-" + hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]

@@ -52,6 +52,7 @@ class Engine:
     Attributes:
         vocab_size: number of token ids V.
         precision: ``"float32"`` or ``"int8"``.
+        threads: number of threads per call.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Engine:
         threads: int | None = None,
     ) -> None:
         self._graph = graph
-        self._threads = threads or processor_count()
+        self.threads = threads or processor_count()
         self._config = config
         given, returned = interface(config, precision)
         self._inputs = [value.name for value in given]
@@ -193,9 +194,9 @@ class Engine:
         self, rows: int, work: Callable[[onnxruntime.InferenceSession, slice], _Part]
     ) -> list[_Part]:
         """Split rows among threads if there are enough; return the result of each part."""
-        count = min(self._threads, rows // ROWS_PER_THREAD)
+        count = min(self.threads, rows // ROWS_PER_THREAD)
         if count < 2:
-            return [work(self._session(min(self._threads, MAX_THREADS)), slice(0, rows))]
+            return [work(self._session(min(self.threads, MAX_THREADS)), slice(0, rows))]
         bounds = [part * rows // count for part in range(count + 1)]
         session = self._session(1)
         first, *others = [slice(*pair) for pair in itertools.pairwise(bounds)]
@@ -223,7 +224,7 @@ class Engine:
 
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._threads - 1)
+                self._executor = ThreadPoolExecutor(self.threads - 1)
             return self._executor
 
 

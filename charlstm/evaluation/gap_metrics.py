@@ -81,11 +81,14 @@ def evaluate_gaps(
         raise CorpusError(f"{texts.name}: there is no word to hide.")
     chosen = set(np.random.default_rng(seed).choice(total, min(sample, total), False).tolist())
     ranks, left_ranks = [], []
-    for number, (line, start, stop, is_end) in enumerate(hidden_words(tokenizer, texts)):
+    for number, hidden in enumerate(hidden_words(tokenizer, texts)):
         if number not in chosen:
             continue
+        line, start, stop = hidden.line, hidden.start, hidden.stop
         left, word, right = line[:start], line[start:stop], line[stop:]
-        from_both = filler.fill(left, right, max(RANKS), is_end=is_end)
+        from_both = filler.fill(
+            left, right, max(RANKS), is_begin=hidden.is_begin, is_end=hidden.is_end
+        )
         ranks.append(rank_of(word, [each.text for each in from_both]))
         from_left = predictor.predict(left, max(RANKS), words_only=True)[: max(RANKS)]
         left_ranks.append(rank_of(word, [each.text for each in from_left]))
@@ -103,12 +106,14 @@ class HiddenWord(NamedTuple):
         line: the line, without its end.
         start: the position of the word in the line.
         stop: the position after it.
+        is_begin: whether the document begins with the line.
         is_end: whether the document ends with the line.
     """
 
     line: str
     start: int
     stop: int
+    is_begin: bool
     is_end: bool
 
 
@@ -117,11 +122,11 @@ def hidden_words(tokenizer: Tokenizer, texts: Texts) -> Iterator[HiddenWord]:
     for document in texts.documents():
         groups = split_lines(document, texts.name, "which is too long for a context. Break it up.")
         lines = itertools.chain.from_iterable(group for group, _ in groups)
-        for line, is_end in _with_last(lines):
+        for number, (line, is_end) in enumerate(_with_last(lines)):
             finder = WordFinder(tokenizer.segmentation)
             for position, token in finder.words(line):
                 start = position + len(token) - len(token.removeprefix(" "))
-                yield HiddenWord(line, start, position + len(token), is_end)
+                yield HiddenWord(line, start, position + len(token), number == 0, is_end)
 
 
 def _with_last(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:

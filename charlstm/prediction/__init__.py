@@ -2,6 +2,8 @@
 
     predictor           the predictions for a prompt; completions of a half-typed word
     filler              words for gaps, from the text on both sides
+    line_reading        reads lines that differ in one place, to score them
+    preceding_words     words that may come before a text, for a backward network
     gaps                where the gaps of a text are
     prompt_cache        the states after recent prompts
     best_first_search   the search over paths of tokens
@@ -13,5 +15,5 @@
     piece_grammar       the grammar of character-level and subword-level models
     word_grammar        the grammar of word-level models
 
-Only predictor, filler and prompt_cache run the engine.
+Only predictor, line_reading, preceding_words and prompt_cache run the engine.
 """

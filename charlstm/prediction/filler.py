@@ -1,8 +1,9 @@
 """Words for a gap in a line, from the text on both sides of it.
 
-The words that may follow the left side are the candidates. Each is scored by the probability of the
-whole line with it. The candidates of a gap run as one batch, from the state after the left side,
-and are dropped as they fall behind.
+The words that may follow the left side are the candidates and, with a backward network, those that
+may precede the right side. Each is scored by the probability of the whole line with it, under one
+or both networks. The candidates of a gap run as one batch, from the state after the left side (in a
+backward network after the right side), and are dropped as they fall behind.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.arrays import Doubles, Mask
 from charlstm.engine.inference import Engine
-from charlstm.engine.state import State, joined
-from charlstm.metrics import log_probabilities
+from charlstm.generation.word_edges import WordEdges
 from charlstm.prediction.gaps import GAP, split_at_gaps
+from charlstm.prediction.line_reading import LineReading
+from charlstm.prediction.preceding_words import PrecedingWords
 from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.prompt_cache import PromptCache
 from charlstm.results import Result
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
 
 # Four times as many find the hidden word of a novel as often, and take 2.5 times as long.
 CANDIDATES = 64
 # A candidate this many nats behind the best one, at the same point of the right side, is dropped.
 _MARGIN = 10.0
-_WINDOW = 8  # tokens of the right side between two looks at who has fallen behind
+# The words that a backward network proposes, in addition to those that follow the left side.
+PRECEDING = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Filler:
         predictor: proposes words after the left side.
         normalized: brings a text into the Unicode form of the model.
         ends: whether the model has learned where a line ends, so that the end is scored too.
+        backward: the network of the model that reads texts from their end, if it has one.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Filler:
         normalized: Callable[[str], str] = str,
         *,
         ends: bool,
+        backward: Engine | None = None,
     ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
@@ -86,6 +91,7 @@ class Filler:
         self._prompts = PromptCache(engine, spells=tokenizer.spells)
         self._normalized = normalized
         self._ends = ends
+        self._backward = Backward(backward, tokenizer) if backward else None
 
     def fill_text(self, text: str, *, gap: str = GAP, top: int = 5) -> FilledText:
         """Fill the gaps of a text in order, each with the best word for the one before in place.
@@ -108,117 +114,112 @@ class Filler:
             gaps.append(tuple(found))
         return FilledText(text, filled, tuple(gaps))
 
-    def fill(self, left: str, right: str, top: int = 5, *, is_end: bool = True) -> list[Filling]:
+    def fill(
+        self, left: str, right: str, top: int = 5, *, is_begin: bool = True, is_end: bool = True
+    ) -> list[Filling]:
         """Return the words that fit best between two texts, the best first.
 
         Args:
             left: the text before the gap.
             right: the text after it.
             top: the maximum number of words, 1 or more.
-            is_end: whether the line ends after the right side.
+            is_begin: whether the document begins with the left side.
+            is_end: whether it ends with the right side.
         """
         left, right = self._normalized(left), self._normalized(right)
+        before, typed, space = partial_word(left, self._tokenizer.segmentation)
         found = self._predictor.predict(left, max(top, CANDIDATES), words_only=True)
-        if partial_word(left, self._tokenizer.segmentation).typed:
+        if typed:
             found = [each for each in found if each.kind == "completes"]
+        ends, begins = self._ends and is_end, self._ends and is_begin
+        has_right = bool(right) or ends
+        words = {each.append: each.text for each in found if each.text}
+        if self._backward and has_right:
+            words = self._backward.words.find(left, right, PRECEDING) | words
         # A line break would put the word into another line.
-        candidates = {e.append: e for e in found if e.text and not {"\n", "\r"} & {*e.append}}
-        if not candidates:
+        inserts = [insert for insert in words if not {"\n", "\r"} & {*insert}]
+        if not inserts:
             return []
-        inserts, ends = list(candidates), self._ends and is_end
-        if right or ends:
-            lines = [left + insert + right for insert in inserts]
-            totals = self.totals(lines, keep=top, ends=ends)
+        if has_right:
+            lines, first = [left + insert + right for insert in inserts], not before + space
+            totals = self.totals(lines, keep=top, ends=ends, begins=begins, first=first)
         else:  # nothing shows where the word ends, so the beginning of a word would win
-            totals = np.log([candidates[insert].probability for insert in inserts])
+            chances = {each.append: each.probability for each in found}
+            totals = np.log([chances[insert] for insert in inserts])
         order = np.argsort(-totals, kind="stable")[:top]
         shares = np.exp(totals - np.logaddexp.reduce(totals))
         return [
-            Filling(candidates[inserts[index]].text, float(shares[index]), inserts[index])
+            Filling(words[inserts[index]], float(shares[index]), inserts[index])
             for index in order.tolist()
             if shares[index] > 0
         ]
 
-    def totals(self, lines: Sequence[str], *, keep: int, ends: bool = False) -> Doubles:
-        """Return the log-probability of each line after the beginning that all lines share.
+    def totals(
+        self,
+        lines: Sequence[str],
+        *,
+        keep: int,
+        ends: bool = False,
+        begins: bool = False,
+        first: bool = False,
+    ) -> Doubles:
+        """Return the log-probability of each line, apart from a summand that all lines share.
 
-        It is -inf for a line that falls behind; float64 [C].
+        With a backward network, that is the mean of both networks' log-probabilities. It is -inf
+        for a line that falls behind; float64 [C].
 
         Args:
             lines: C >= 1 lines that differ in one place.
             keep: the number of best lines that are never dropped.
-            ends: whether to score the end of the line too.
+            ends: whether the document ends with the lines, so that the end is scored too.
+            begins: whether it begins with them, so that a backward network scores that too.
+            first: whether the lines differ in their first word. A backward network then scores
+                that the word begins where the line does.
         """
         encoded = [self._tokenizer.encode(line).astype(np.int64) for line in lines]
-        before = min(_common(encoded), *(len(ids) - 1 for ids in encoded))
-        middles = [ids[before:] for ids in encoded]
-        after = min(_common([ids[::-1] for ids in middles]), *(len(ids) - 1 for ids in middles))
-        prefix = np.concatenate([[END_OF_DOCUMENT], encoded[0][:before]]).astype(np.int64)
-        logits, state = self._prompts.read(prefix)
-        suffix = middles[0][len(middles[0]) - after :]
-        suffix = np.append(suffix, END_OF_DOCUMENT) if ends else suffix
-        own = [ids[: len(ids) - after] for ids in middles]
-        totals, states = self._read_own(own, logits, state, suffix)
-        return self._read_suffix(suffix, totals, states, keep)
-
-    def _read_own(
-        self, own: Sequence[Ids], logits: Floats, state: State, suffix: Ids
-    ) -> tuple[Doubles, State]:
-        """Read the tokens in which the lines differ, at least one of each.
-
-        Returns:
-            The log-probability of these tokens and of the first token of the suffix, if there is
-            one, float64 [C], and the states after them, C rows.
-        """
-        order = sorted(range(len(own)), key=lambda index: -len(own[index]))
-        lengths = np.array([len(own[index]) for index in order])
-        padded = np.zeros((len(own), int(lengths[0]) + 1), np.int64)
-        for row, index in enumerate(order):
-            padded[row, : lengths[row]] = own[index]
-            padded[row, lengths[row]] = suffix[0] if len(suffix) else END_OF_DOCUMENT
-        firsts = np.tile(logits, (len(own), 1))
-        sums = log_probabilities(firsts, padded[:, 0])
-        states, ended = state.repeated(len(own)), []
-        for column in range(int(lengths[0])):
-            rows = int((lengths > column).sum())
-            ended.append(states[rows:])
-            targets = padded[:rows, column + 1 : column + 2]
-            values, states = self._engine.log_probabilities(
-                padded[:rows, column : column + 1], targets, states[:rows]
-            )
-            counts = (lengths[:rows] > column + 1) | (len(suffix) > 0)
-            sums[:rows] += np.where(counts, values[:, 0], 0.0)
-        states = joined([states, *reversed(ended)])
-        totals = np.empty(len(own))
-        totals[order] = sums
-        return totals, states[np.argsort(order)]
-
-    def _read_suffix(self, suffix: Ids, totals: Doubles, states: State, keep: int) -> Doubles:
-        """Read the tokens that all lines end with, and drop lines that fall behind."""
-        result = np.full(len(totals), -np.inf)
-        rows = np.arange(len(totals))
-        for start in range(0, len(suffix) - 1, _WINDOW):
-            rows, totals, states = _leaders(rows, totals, states, keep)
-            part = suffix[start : start + _WINDOW + 1]
-            inputs, targets = (np.tile(each, (len(rows), 1)) for each in (part[:-1], part[1:]))
-            values, states = self._engine.log_probabilities(inputs, targets, states)
-            totals = totals + values.sum(axis=1)
-        rows, totals, _ = _leaders(rows, totals, states, keep)
+        readings = [LineReading(self._engine, self._prompts, encoded, ends=ends)]
+        if self._backward:
+            engine, prompts = self._backward.engine, self._backward.prompts
+            closing = self._backward.outside if first else None
+            from_end = [ids[::-1] for ids in encoded]
+            readings.append(LineReading(engine, prompts, from_end, ends=begins, closing=closing))
+        result, rows = np.full(len(lines), -np.inf), np.arange(len(lines))
+        totals = np.zeros(len(lines))
+        while sum(reading.advance() for reading in readings):
+            totals = np.add.reduce([reading.totals for reading in readings]) / len(readings)
+            kept = _leaders(totals, keep)
+            rows, totals = rows[kept], totals[kept]
+            for reading in readings:
+                reading.keep(kept)
         result[rows] = totals
         return result
 
 
-def _leaders(rows: Ids, totals: Doubles, states: State, keep: int) -> tuple[Ids, Doubles, State]:
-    """Return the lines within ``_MARGIN`` of the best one, and at least the best ``keep``."""
+class Backward:
+    """A network that reads texts from their end, as a filler uses it.
+
+    Args:
+        engine: the network.
+        tokenizer: its tokenizer.
+
+    Attributes:
+        engine: the network.
+        prompts: its states after recent texts.
+        words: proposes words before a text.
+        outside: the tokens before which a word can begin, bool [V]; ``None`` at word level, where
+            each word is whole.
+    """
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+        self.engine = engine
+        self.prompts = PromptCache(engine, spells=False)
+        self.words = PrecedingWords(engine, tokenizer, self.prompts)
+        self.outside = None if tokenizer.spells else ~WordEdges(tokenizer).ends
+
+
+def _leaders(totals: Doubles, keep: int) -> Mask:
+    """Return which lines are within ``_MARGIN`` of the best one, or among the best ``keep``."""
     if len(totals) <= keep:
-        return rows, totals, states
-    kept = totals >= min(totals.max() - _MARGIN, np.partition(totals, -keep)[-keep])
-    return rows[kept], totals[kept], states[kept]
-
-
-def _common(sequences: Sequence[Ids]) -> int:
-    """Return the length of the longest common beginning of sequences."""
-    shortest = min(map(len, sequences))
-    stacked = np.stack([ids[:shortest] for ids in sequences])
-    differs = (stacked != stacked[0]).any(axis=0)
-    return int(differs.argmax()) if differs.any() else shortest
+        return np.ones(len(totals), np.bool_)
+    kept: Mask = totals >= min(totals.max() - _MARGIN, np.partition(totals, -keep)[-keep])
+    return kept

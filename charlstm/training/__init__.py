@@ -22,6 +22,7 @@
     observer         how a run reports its progress and is asked to stop
     outcome          how a run ended: its steps, its time, whether it overfits
     advice           what to try after a run
+    learner          one network in training: its batches, steps and state
     trainer          the training loop
     run              carries out a run from start to finish
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Weights
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import CorpusConfig, Division
 from charlstm.corpus.columns import as_option
@@ -48,16 +49,16 @@ def rate_share(familiar: Familiarity) -> float:
 
 
 def grown_weights(
-    parent: Checkpoint, log_shares: NDArray[np.float64], seed: int
+    trained: Weights, log_shares: NDArray[np.float64], seed: int
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the parent's weights, extended by rows for new tokens.
+    """Return the weights of a network of the parent, extended by rows for new tokens.
 
     The embedding of a new token is the mean embedding plus Gaussian noise with the standard
     deviation of the table. Its output column is the mean column, and its output bias is the
     log-probability of the token in the new text, relative to the parent's biases.
 
     Args:
-        parent: the trained model.
+        trained: the weights by name, float32.
         log_shares: log-probability of each id of the extended tokenizer by its frequency in the
             new text, in nats, float64 [vocab_size]; the parent's ids come first.
         seed: seed of the noise.
@@ -66,9 +67,9 @@ def grown_weights(
         Weights by name, float32, with the shapes of a network of ``vocab_size`` ids.
     """
     generator = np.random.default_rng(seed)
-    weights = dict(parent.weights)
-    added = log_shares.size - parent.config.model.vocab_size
+    weights = dict(trained)
     table = weights["embedding/embeddings"]
+    added = log_shares.size - len(table)
     noise = generator.normal(0.0, table.std(), (added, table.shape[1]))
     weights["embedding/embeddings"] = np.concatenate(
         [table, (table.mean(0) + noise).astype(np.float32)]

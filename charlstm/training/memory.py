@@ -25,4 +25,5 @@ def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: Produc
     layers = model.layers + (1 if model.attention else 0)
     units = MEMORY_OF_UNIT[product_type] * layers * model.units
     token = units + MEMORY_OF_LOGIT * model.vocab_size
-    return BASE_MEMORY + MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
+    network = MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
+    return BASE_MEMORY + model.networks * network

@@ -63,6 +63,7 @@ class TrainOptions(TypedDict, total=False):
     embedding: int | None
     tie: bool | None
     attention: int | None
+    bidirectional: bool
     epochs: float | None
     steps: int | None
     minutes: float | None
@@ -89,7 +90,10 @@ class TrainOptions(TypedDict, total=False):
     threads: int | None
 
 
-FLAGS = ("lines", "paragraphs", "keep_breaks", "dedupe", "no_index", "overwrite")
+FLAGS = (
+    *("lines", "paragraphs", "keep_breaks", "dedupe", "no_index"),
+    *("bidirectional", "overwrite"),
+)
 
 # Options that divide files into documents.
 DIVIDING = ("lines", "paragraphs", "delimiter", "columns")
@@ -97,7 +101,7 @@ DIVIDING = ("lines", "paragraphs", "delimiter", "columns")
 # Options that set fields of ``ModelConfig`` and ``TrainConfig``.
 SETTINGS = (
     *BUDGETS,
-    *("layers", "units", "embedding", "attention", "patience", "eval_every"),
+    *("layers", "units", "embedding", "attention", "bidirectional", "patience", "eval_every"),
     *("dropout", "dropout_ramp", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
     *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
     *("sample_every", "save_every"),
@@ -109,7 +113,7 @@ WITH_RESUME = {"resume", "threads"}
 # Options that don't apply to fine-tuning, because the parent has decided them.
 OF_THE_PARENT = {
     *("level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tie"),
-    *("attention", "normalize"),
+    *("attention", "bidirectional", "normalize"),
 }
 
 # Options that only some levels have.

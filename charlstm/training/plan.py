@@ -75,7 +75,8 @@ class Plan:
         train: the training settings.
         steps: total number of steps; an estimate if the budget is in minutes.
         steps_per_epoch: steps in an epoch.
-        tokens_per_second: rough estimate of the speed on this machine.
+        tokens_per_second: rough estimate of the speed on this machine. Two networks are half as
+            fast as one.
         minutes: expected duration; the budget itself if it is in minutes.
         memory: rough estimate of the peak memory in bytes.
         unbounded_epochs: default number of epochs for a text of this length, if the plan has fewer
@@ -270,7 +271,9 @@ def _chosen_network(
         chosen: the user's choices.
     """
     if size == "auto":
-        minutes = share * chosen["minutes"] if "minutes" in chosen else LONGEST_MINUTES
+        minutes = LONGEST_MINUTES
+        if "minutes" in chosen:  # two networks share them
+            minutes = share * chosen["minutes"] / (2 if chosen.get("bidirectional") else 1)
         size = choose_size(text.level, text.train_length, minutes)
     model = _network(SIZES[size], text.level, text.vocab_size, chosen)
     is_preset = {"units", "layers", "embedding"}.isdisjoint(chosen)
@@ -318,6 +321,7 @@ def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) 
         layers=chosen.get("layers", size.layers),
         tied=tied,
         attention=chosen.get("attention", 0),
+        bidirectional=chosen.get("bidirectional", False),
     )
 
 
@@ -328,8 +332,11 @@ def _multiplied(model: ModelConfig) -> int:
 
 
 def _operations(model: ModelConfig) -> int:
-    """Return the floating-point operations of training on one token: forward 2, backward 4."""
-    return 6 * _multiplied(model)
+    """Return the floating-point operations of training on one token.
+
+    A network takes 2 for each weight to predict, and 4 for the gradient.
+    """
+    return 6 * model.networks * _multiplied(model)
 
 
 def _batches(train_tokens: int, level: Level, *, fine_tuning: bool = False) -> dict[str, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import check_free, create_checkpoint, lock_folder
 from charlstm.dataset.batches import replacement_rates
+from charlstm.dataset.beginnings import starts_from_the_end
 from charlstm.dataset.excerpts import excerpts_of, lengths_of
 from charlstm.distributed.agreement import Terms, resumed_state
 from charlstm.distributed.workers import Workers
@@ -205,6 +206,7 @@ def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup)
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
         began=began,
+        ends=starts_from_the_end(store, tokenizer) if run.config.model.bidirectional else None,
         replicas=replicas,
     )
 

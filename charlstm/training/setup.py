@@ -64,7 +64,8 @@ class Run:
         config: the content of ``config.json``.
         prepared: the text as ids, and its tokenizer.
         plan: sizes, settings and estimates.
-        weights: initial weights by name, for fine-tuning.
+        weights: initial weights by name, for fine-tuning; those of the backward network are named
+            as in the checkpoint.
         parent_sha256: digest of the weights to fine-tune; ``""`` if there are none.
         resumes: whether the folder contains an interrupted run to continue.
         stdin: file with the text that came through stdin.
@@ -213,8 +214,12 @@ def _notes_attached(prepared: Prepared) -> Iterator[None]:
 
 
 def _grown(parent: Checkpoint, prepared: Prepared, plan: Plan) -> Weights:
-    shares = log_frequencies(prepared.store.train, plan.model.vocab_size)
-    return grown_weights(parent, shares, plan.train.seed)
+    shares, seed = log_frequencies(prepared.store.train, plan.model.vocab_size), plan.train.seed
+    backward = parent.backward
+    return schema.joined(
+        grown_weights(parent.weights, shares, seed),
+        None if backward is None else grown_weights(backward, shares, seed),
+    )
 
 
 def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:

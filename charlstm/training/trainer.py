@@ -21,25 +21,22 @@ from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import remove_leftovers
 from charlstm.checkpoint.resume import Addresses, Progress, read_resume
-from charlstm.checkpoint.schema import Figures, RunConfig
+from charlstm.checkpoint.schema import BACKWARD, Figures, RunConfig, by_network
 from charlstm.checkpoint.writer import NullWriter, Writer
-from charlstm.dataset.batches import Streams
-from charlstm.dataset.frequencies import log_frequencies
 from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
 from charlstm.metrics import bits_per_character, has_words, perplexity
-from charlstm.network.model import set_weights, weights_of
 from charlstm.system.hardware import product_type
 from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
 from charlstm.training.evaluations import evaluation_cost
+from charlstm.training.learner import Learner, learners_of, named
 from charlstm.training.observer import Observer, StopReason, TrainingResult
 from charlstm.training.outcome import is_overfitting
 from charlstm.training.presets import EVALUATION_SPEEDS
-from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.schedule import dropout_rate, learning_rate
-from charlstm.training.step import StepRunner, hardware_of
+from charlstm.training.step import hardware_of
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,17 @@ class Trainer:
         store: ids of the training and the validation text.
         lengths: length of the part of the validation text that evaluations count.
         rates: probability that each id is replaced by the unknown token, float64 [vocab_size].
+        ends: positions where a text that is read from its end may begin, for the backward network
+            (see ``starts_from_the_end``), int64 [ends]; by default none.
         observer: gets reports and may stop the run.
         began: ``time.monotonic()`` at the start of the command on the chief's machine; minutes
             count from it.
         replicas: the devices that train; all processes take the same steps.
+
+    Attributes:
+        learners: the networks in training, by the prefix of their tensors in files: ``""`` for the
+            forward network, whose loss decides which weights are best and when to stop early, and
+            ``BACKWARD``.
     """
 
     def __init__(
@@ -76,23 +80,15 @@ class Trainer:
         observer: Observer,
         *,
         began: float,
+        ends: NDArray[np.int64] | None = None,
         replicas: ReplicaGroup | None = None,
     ) -> None:
         self.replicas = replicas or ReplicaGroup()
         self.folder, self.config, self.observer = folder, config, observer
         self.settings = train = config.train
-        self.valid, self.lengths = store.valid, lengths
-        self.validates = config.corpus.validates
-        self.streams = Streams(
-            store.train,
-            train.streams,
-            train.sequence_length,
-            train.seed,
-            rates,
-            store.starts,
-        )
-        self.runner = StepRunner(config.model, train, self.replicas)
-        self.state = TrainingState(self.runner, averages=train.averages)
+        self.lengths, self.validates = lengths, config.corpus.validates
+        self.learners = learners_of(config, store, rates, ends, self.replicas)
+        self.streams = self.learners[""].streams
         self.progress = Progress(step=0, seconds=0.0, evaluated=0)
         self.history: list[Figures] = []
         workload = Workload(
@@ -118,20 +114,13 @@ class Trainer:
 
         Args:
             writer: writes the checkpoint.
-            weights: initial weights by name; by default random, with an output bias that predicts
-                each token by its frequency.
+            weights: initial weights, named as in the checkpoint (see ``Learner.start``).
             corpus: full addresses of the text, for resuming.
         """
         self._advance(corpus=corpus)
-        model = self.runner.model
-        if weights is not None:
-            set_weights(model, weights)
-        else:  # so that the first steps don't have to learn token frequencies
-            model.output_layer.bias.assign(
-                log_frequencies(self.streams.ids, model.config.vocab_size)
-            )
-        if self.state.average:
-            self.state.average.restart()
+        networks = by_network(weights or {})
+        for learner, own in zip(self.learners.values(), networks, strict=False):
+            learner.start(own or None)
         self.writer = writer
         self.save()
 
@@ -142,8 +131,11 @@ class Trainer:
             CheckpointError: if there is nothing to resume, or it can't be read.
         """
         self.writer = writer
-        tensors, self.progress = read_resume(self.folder, self.state.shapes())
-        self.state.restore(tensors, self.progress.step)
+        shapes = named(self.learners, lambda learner: learner.state.shapes())
+        tensors, self.progress = read_resume(self.folder, shapes)
+        for prefix, learner in self.learners.items():
+            own = {name: tensors[prefix + name] for name in learner.state.shapes()}
+            learner.state.restore(own, self.progress.step)
         # A process that was killed during an evaluation may have written a part of it: repeat it.
         evaluated = self.progress.evaluated
         until = self.progress.step if evaluated is None else evaluated
@@ -224,30 +216,26 @@ class Trainer:
     def _step(self) -> float:
         begin = self.budget.now()
         step = self.progress.step
-        batch = self.streams.batch(step)
-        if batch.first_of_epoch:
-            self.state.recurrent = self.runner.zero_states()
         used = self._used()
         rate = learning_rate(self.settings, step, used)
         dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
-        loss, self.state.recurrent = self.runner.train(
-            batch, self.state.recurrent, step, rate, dropout
-        )
-        self.check.loss("training", loss, step + 1)
-        if self.state.average:
-            self.state.average.step_taken(step + 1)
+        losses = {"": 0.0, BACKWARD: 0.0}
+        for prefix, learner in self.learners.items():
+            losses[prefix] = learner.step(step, rate, dropout)
+            self.check.loss(f"{learner.kind}training", losses[prefix], step + 1)
         if not self.budget.is_compiled:
             self.replicas.sync()  # compiling took long, and the shared clock would be stale
         self._advance(
             step=step + 1,
             done=used,
             learning_rate=rate,
-            train_loss_sum=self.progress.train_loss_sum + loss,
+            train_loss_sum=self.progress.train_loss_sum + losses[""],
             train_loss_steps=self.progress.train_loss_steps + 1,
+            backward_loss_sum=self.progress.backward_loss_sum + losses[BACKWARD],
             first_step_at=self.progress.first_step_at if step else self.budget.elapsed(),
         )
         self.budget.step_taken(self.budget.now() - begin)
-        return loss
+        return losses[""]
 
     def _advance(self, **changes: Any) -> None:
         self.progress = msgspec.structs.replace(self.progress, **changes)
@@ -264,6 +252,7 @@ class Trainer:
     def evaluate(self) -> None:
         """Measure the validation loss of the averaged weights, store the best weights, and save.
 
+        The weights of the backward network are stored with the best ones of the forward network.
         Without a validation text, the latest weights are stored. If the observer asks to stop
         during the evaluation, nothing changes.
 
@@ -273,16 +262,19 @@ class Trainer:
         """
         self.replicas.sync()
         begin = self.budget.elapsed()
-        with self.state.averaged():
-            loss = self.runner.validate(self.valid, self._should_stop) if self.validates else None
-            weights = weights_of(self.runner.model)
-        if loss is None and self.validates:
-            return
+        losses: dict[str, float] = {}
+        if self.validates:
+            for prefix, learner in self.learners.items():
+                found = learner.validate(self._should_stop)
+                if found is None:
+                    return
+                losses[prefix] = found
+        loss, weights = losses.get(""), named(self.learners, Learner.weights)
         self.replicas.sync()
         seconds = self.budget.evaluated(begin, self.progress.evaluation_seconds)
-        if loss is not None:
-            self.check.loss("validation", loss, self.progress.step)
-        figures = self._figures(loss)
+        for prefix, found in losses.items():
+            self.check.loss(f"{self.learners[prefix].kind}validation", found, self.progress.step)
+        figures = self._figures(loss, losses.get(BACKWARD))
         best = self.progress.best
         is_best = best is None or loss is None or loss < (best.valid_loss or math.inf)
         is_better = is_best or (loss is not None and loss < self._lowest_since_start())
@@ -291,6 +283,7 @@ class Trainer:
             waited=0 if is_better else self.progress.waited + 1,
             train_loss_sum=0.0,
             train_loss_steps=0,
+            backward_loss_sum=0.0,
             evaluated=figures.step,
             # An evaluation before the first step also compiles, and no step time can correct it.
             evaluation_seconds=seconds if self.progress.step else 0.0,
@@ -300,7 +293,7 @@ class Trainer:
             self._store(weights, figures)
         self.writer.history(self.history)
         self.save()
-        self.observer.on_evaluation(figures, is_best, lambda: weights)
+        self.observer.on_evaluation(figures, is_best, lambda: by_network(weights)[0])
         self._check_overfitting(figures)
 
     def _lowest_since_start(self) -> float:
@@ -312,9 +305,11 @@ class Trainer:
         losses = (figures.valid_loss for figures in self.history if figures.step)
         return min((loss for loss in losses if loss is not None), default=math.inf)
 
-    def _figures(self, valid_loss: float | None) -> Figures:
+    def _figures(
+        self, valid_loss: float | None = None, backward_loss: float | None = None
+    ) -> Figures:
         progress, lengths = self.progress, self.lengths
-        steps = progress.train_loss_steps
+        steps, has_backward = progress.train_loss_steps, BACKWARD in self.learners
         figures = Figures(
             step=progress.step,
             epoch=progress.step / self.streams.steps_per_epoch,
@@ -322,6 +317,10 @@ class Trainer:
             seconds=self.budget.elapsed(),
             learning_rate=progress.learning_rate,
             train_loss=progress.train_loss_sum / steps if steps else None,
+            backward_train_loss=(
+                progress.backward_loss_sum / steps if steps and has_backward else None
+            ),
+            backward_valid_loss=backward_loss,
         )
         if valid_loss is None:
             return figures
@@ -347,7 +346,7 @@ class Trainer:
             self.observer.on_overfitting(best, now)
 
     def _store(self, weights: Weights, figures: Figures) -> None:
-        """Write the weights to the checkpoint."""
+        """Write the weights of all networks to the checkpoint."""
         self.check.tensors(weights, self.progress.step)
         self.writer.model(weights, figures)
 
@@ -360,7 +359,7 @@ class Trainer:
         """
         self.replicas.sync()
         begin = self.budget.now()
-        tensors = self.state.tensors()
+        tensors = named(self.learners, lambda learner: learner.state.tensors())
         self.check.tensors(tensors, self.progress.step)
         self._advance(seconds=self.budget.elapsed())
         self.writer.resume(tensors, self.progress)
@@ -373,17 +372,15 @@ class Trainer:
             self.save()
             if self.progress.best is None or not (self.validates or self._is_evaluated()):
                 # Store the weights anyway, so that the folder is a usable checkpoint.
-                kept = self._figures(None)
-                with self.state.averaged():
-                    weights = weights_of(self.runner.model)
-                self._store(weights, kept)
+                kept = self._figures()
+                self._store(named(self.learners, Learner.weights), kept)
         else:
             if not self._is_evaluated():
                 self.evaluate()
             if not self._is_evaluated():
                 return self._end("interrupted")
             self.writer.finish()
-        figures = self._figures(None)
+        figures = self._figures()
         return TrainingResult(
             step=figures.step,
             epochs=figures.epoch,

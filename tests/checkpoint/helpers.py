@@ -23,6 +23,7 @@ from charlstm.checkpoint.schema import (
     Provenance,
     RunConfig,
     expected_shapes,
+    of_networks,
 )
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
@@ -73,7 +74,7 @@ def weights_for(network, seed=0):
     generator = np.random.default_rng(seed)
     return {
         name: generator.normal(size=shape).astype(np.float32)
-        for name, shape in expected_shapes(network).items()
+        for name, shape in of_networks(network, expected_shapes(network)).items()
     }
 
 

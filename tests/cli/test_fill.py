@@ -62,3 +62,10 @@ def test_unknown_characters_are_named_once(charlstm, prose):
 def test_all_levels_fill_gaps(request, charlstm, model):
     (found,) = objects(charlstm("fill", request.getfixturevalue(model), "an___", "--json"))
     assert found["filled"].startswith("an")
+
+
+def test_a_bidirectional_model_needs_no_option(charlstm, prose_both_ways):
+    text = "the quick ___ fox jumps over"
+    (found,) = objects(charlstm("fill", prose_both_ways, text, "--json"))
+    assert found == package.load(prose_both_ways).fill(text).to_dict()
+    assert found["filled"] == "the quick brown fox jumps over"

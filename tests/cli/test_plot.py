@@ -28,7 +28,8 @@ def test_a_picture_is_written(charlstm, prose, tmp_path):
 def test_points_are_printed_as_json(charlstm, prose):
     (line,) = charlstm("plot", prose, "--json", "--over", "minutes").out.splitlines()
     facts = json.loads(line)
-    assert list(facts) == ["checkpoint", "minutes", "train_loss", "valid_loss", "best"]
+    losses = ["train_loss", "valid_loss", "backward_valid_loss"]
+    assert list(facts) == ["checkpoint", "minutes", *losses, "best"]
     assert len(facts["minutes"]) == len(facts["valid_loss"])
 
 

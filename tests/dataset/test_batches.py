@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
 
 def test_streams_contain_only_training_ids():
     """They have no path to the validation text: no file name, no store, no reader."""
-    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts"]
+    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts", "backward"]
     assert [*Streams.__dataclass_fields__] == fields
     ids = text_of_positions(50, False)
     ids.flags.writeable = False
@@ -432,3 +433,38 @@ def test_a_small_share_of_rows_begins_a_text():
     assert np.mean(early[:100]) > 2 * np.mean(early[-100:]) > 0
     firsts = np.concatenate([batch.targets[batch.begins, 0] for batch in begun])
     assert len(set(firsts.tolist())) > 0.7 * len(firsts)  # not always the same ones
+
+
+# Texts that are read from their end
+
+
+@given(**shapes, step=st.integers(0, 100))
+def test_backward_streams_predict_the_token_before(
+    size, is_cut, streams, sequence_length, seed, step
+):
+    ids = text_of_positions(size, is_cut)
+    backward = replace(made(ids, streams, sequence_length, seed), backward=True)
+    forward = made(ids, streams, sequence_length, seed)
+    assert backward.steps_per_epoch == forward.steps_per_epoch
+    inputs, targets, *_ = backward.batch(step)
+    # The document begins even if its end has been cut off, so every target is known.
+    before = np.where(inputs == END_OF_DOCUMENT, size, inputs - 1)
+    np.testing.assert_array_equal(targets, np.where(inputs == 2, END_OF_DOCUMENT, before))
+
+
+def test_backward_streams_begin_at_their_starts():
+    ids = text_of_positions(300, is_cut=False)
+    streams = Streams(ids, 64, 5, 1, np.zeros(400), np.array([10, 200]), backward=True)
+    inputs, targets, _, begins = streams.batch(0)
+    assert begins.any()
+    for row in np.flatnonzero(begins):
+        assert inputs[row, 0] == END_OF_DOCUMENT
+        assert targets[row, 0] in (300 - 10, 300 - 200)
+        np.testing.assert_array_equal(np.diff(targets[row]), -1)
+
+
+def test_a_reversed_text_is_not_copied(tmp_path):
+    ids = np.memmap(tmp_path / "ids", np.uint16, mode="w+", shape=(1000,))
+    streams = Streams(ids, 2, 3, 1, np.zeros(9), backward=True)
+    streams.batch(0)
+    assert np.shares_memory(streams._ring, ids)

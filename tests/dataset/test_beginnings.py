@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from charlstm.config import Division, TokenizerConfig
 from charlstm.dataset import beginnings
-from charlstm.dataset.beginnings import MANY_DOCUMENTS, divide_further, find_starts
-from charlstm.dataset.store import Encoded, read_store, write_store
+from charlstm.dataset.beginnings import (
+    MANY_DOCUMENTS,
+    divide_further,
+    find_starts,
+    starts_from_the_end,
+)
+from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.dataset.helpers import levels, prepared, written
@@ -174,3 +179,22 @@ def test_the_statistics_say_what_can_be_learned(tmp_path, level):
     firsts = np.asarray(result.store.train)[result.store.starts]
     assert {result.tokenizer.decode([token])[:1] for token in firsts} == {"T"}
     assert END_OF_DOCUMENT not in firsts
+
+
+@levels
+@pytest.mark.parametrize("gap", ["\n\n", "\r\n\r\n", "\n \t\n"])
+def test_a_text_that_is_read_from_its_end_begins_with_the_last_visible_token(level, gap):
+    tokenizer, ids = ids_of(f"{SENTENCES * 3}{gap}" * 20, level)
+    for train in (ids, np.append(ids, np.uint32(END_OF_DOCUMENT))):
+        _, starts = find_starts(train, tokenizer)
+        found = starts_from_the_end(TokenStore(train, train, starts), tokenizer)
+        assert 15 < len(found) <= len(starts)
+        assert (np.diff(found) > 0).all()
+        ring = ids[::-1]
+        for position in found:
+            assert tokenizer.decode(ring[position:][::-1]).endswith(SENTENCES.rstrip())
+
+
+def test_a_text_of_white_space_has_no_end():
+    tokenizer, ids = ids_of(" \n" * 50)
+    assert not len(starts_from_the_end(TokenStore(ids, ids, np.arange(1, 50)), tokenizer))

@@ -40,7 +40,7 @@ def test_two_workers_train_what_one_trains_and_the_chief_alone_writes(tmp_path):
     options = [
         *("train", corpus, "--units", 8, "--layers", 2, "--embedding", 6, "--streams", 8),
         *("--sequence-length", 10, "--steps", 12, "--eval-every", 6, "--dropout", 0.3),
-        *("--precision", "float32", "--sample-every", 0, "-o"),
+        *("--precision", "float32", "--sample-every", 0, "--bidirectional", "-o"),
     ]
     homes = [tmp_path / name for name in ("chief", "other")]
     configurations = workers.configurations(2)
@@ -71,7 +71,11 @@ def test_two_workers_train_what_one_trains_and_the_chief_alone_writes(tmp_path):
     ours, theirs = read_checkpoint(homes[0] / "model"), read_checkpoint(alone)
     assert not (homes[0] / "model" / schema.RESUME).exists()
     assert ours.config.train == theirs.config.train
-    for name, weight in ours.weights.items():
-        np.testing.assert_allclose(weight, theirs.weights[name], rtol=1e-4, atol=1e-5)
-    losses = [[f.valid_loss for f in read_history(p)] for p in (homes[0] / "model", alone)]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    for network in ("weights", "backward"):
+        for name, weight in getattr(ours, network).items():
+            expected = getattr(theirs, network)[name]
+            np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-5)
+    for loss in ("valid_loss", "backward_valid_loss", "backward_train_loss"):
+        folders = homes[0] / "model", alone
+        found = [[getattr(figures, loss) for figures in read_history(path)] for path in folders]
+        assert found[0] == pytest.approx(found[1], abs=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,6 +63,16 @@ def test_each_precision_model_and_version_has_its_own_graph(builds, monkeypatch,
     monkeypatch.setattr(graph_cache, "GRAPH_VERSION", graph_cache.GRAPH_VERSION + 1)
     load_or_build_graph(one, "int8")
     assert len(builds) == 4
+
+
+def test_the_backward_network_has_its_own_graph(builds):
+    found = model("one")
+    other = {name: 2 * weight for name, weight in found.weights.items()}
+    both = replace(found, backward=other)
+    graphs = [load_or_build_graph(both, "int8", backward=each) for each in (False, True) * 2]
+    assert graphs[:2] == graphs[2:]
+    assert graphs[0] != graphs[1] == build_graph(found.config.model, other, "int8")
+    assert len(builds) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 100])

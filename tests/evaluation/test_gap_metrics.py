@@ -33,17 +33,20 @@ def test_each_word_is_hidden_with_the_rest_of_its_line(model):
     ]
 
 
-def test_the_end_of_a_document_is_scored_only_after_its_last_line(monkeypatch, names):
+def test_the_edges_of_a_document_are_scored_only_at_its_first_and_last_line(monkeypatch, names):
     model = charlstm.load(names, threads=1)
     asked = []
     filler = model.filler()
     monkeypatch.setattr(
         type(filler), "fill",
-        lambda _, left, right, top, *, is_end: asked.append((left, right, is_end)) or [],
+        lambda _, left, right, top, **edges: asked.append((left, right, edges)) or [],
     )  # fmt: skip
     texts = model.texts_of(Corpus.of_texts(["anna\nbert\n"]), Division(unit="file"))
     evaluate_gaps(model.tokenizer, model.predictor(), filler, texts, sample=9, seed=1)
-    assert asked == [("", "", False), ("", "", True)]
+    assert asked == [
+        ("", "", {"is_begin": True, "is_end": False}),
+        ("", "", {"is_begin": False, "is_end": True}),
+    ]
 
 
 def figures(model, text, sample=100, seed=1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,11 @@ from hypothesis import strategies as st
 
 import charlstm
 from charlstm.evaluation.scoring import score_texts
+from charlstm.metrics import log_softmax
 from charlstm.prediction.filler import CANDIDATES
+from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.messages import raises_naming
+from tests.prediction.test_line_reading import read_alone
 
 LEVELS = ["prose", "words", "pieces", "names"]
 LINE = "the quick brown fox jumps over the lazy dog"
@@ -137,3 +142,105 @@ def test_a_cached_text_and_a_new_one_are_filled_alike(model):
     texts = ["the quick ___ fox", "the quick ___ fox jumps", "the ___ brown fox"]
     again = [filler.fill_text(text) for text in texts + texts]
     assert again == [model.filler().fill_text(text) for text in texts + texts]
+
+
+# With a backward network
+
+
+BOTH_WAYS = [f"{level}_both_ways" for level in LEVELS]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    left=st.sampled_from(["", "the ", "the qu", "quick brown ", "a", "."]),
+    right=st.sampled_from([" fox", " fox jumps over the lazy dog", "s.", ", the dog"]),
+    words=st.lists(st.sampled_from(["the", "fox", "zzz", "dogs", "a b", "brown"]), min_size=2,
+                   unique=True),
+    begins=st.booleans(),
+)  # fmt: skip
+@pytest.mark.parametrize("level", BOTH_WAYS)
+def test_a_line_has_the_mean_of_both_log_probabilities(request, level, left, right, words, begins):
+    model = charlstm.load(request.getfixturevalue(level), threads=1)
+    lines = [left + word + right for word in words]
+    found = model.filler().totals(lines, keep=len(lines), ends=True, begins=begins)
+    scores = score_texts(model.engine, model.tokenizer, lines, ends=True)
+    forward = np.array([each.log_probability for each in scores])
+    backward = [
+        read_alone(
+            model._backward_engine,
+            model.tokenizer.encode(line)[::-1].tolist(),
+            ends=begins,
+            closing=None,
+        )
+        for line in lines
+    ]
+    expected = (forward + backward) / 2
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("level", BOTH_WAYS)
+def test_stock_keras_layers_give_a_reversed_line_the_same_probability(request, level):
+    from charlstm.network.model import plain_keras_model
+
+    folder = request.getfixturevalue(level)
+    model = charlstm.load(folder, precision="float32", threads=1)
+    config = model.checkpoint.config.model
+    network = plain_keras_model(config, model.checkpoint.backward)
+    ids = model.tokenizer.encode("a lazy fox")[::-1].astype(np.int64).tolist()
+    zeros = [np.zeros((1, config.units), np.float32)] * (2 * config.layers)
+    logits = network([np.array([[END_OF_DOCUMENT, *ids]], np.int32), *zeros])[0]
+    chosen = log_softmax(np.asarray(logits)[0])[np.arange(len(ids)), ids]
+    found = read_alone(model._backward_engine, ids, ends=False, closing=None)
+    assert found == pytest.approx(chosen.sum(), abs=1e-4)
+
+
+@pytest.mark.parametrize("level", BOTH_WAYS)
+def test_without_the_backward_network_a_bidirectional_model_fills_like_any_other(request, level):
+    model = charlstm.load(request.getfixturevalue(level), threads=1)
+    alone = replace(model, checkpoint=replace(model.checkpoint, backward=None))
+    assert alone._backward_engine is None
+    lines = [f"the {word} fox" for word in ("quick", "brown", "lazy")]
+    scores = score_texts(model.engine, model.tokenizer, lines, ends=False)
+    expected = np.array([each.log_probability for each in scores])
+    found = alone.filler().totals(lines, keep=3)
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("level", BOTH_WAYS[:3])
+def test_a_model_with_two_networks_answers_everything_else_as_with_one(request, level):
+    model = charlstm.load(request.getfixturevalue(level), threads=1)
+    alone = replace(model, checkpoint=replace(model.checkpoint, backward=None))
+    assert model.predict("the qu") == alone.predict("the qu")
+    assert model.score("the fox") == alone.score("the fox")
+    assert model.generate("the", seed=1) == alone.generate("the", seed=1)
+    assert "_backward_engine" not in vars(model)
+
+
+def test_words_come_from_both_sides(prose_both_ways, monkeypatch):
+    model = charlstm.load(prose_both_ways, threads=1)
+    assert model.fill("the quick ___ fox jumps over the lazy dog").filled == LINE
+    filler = model.filler()
+    monkeypatch.setattr(filler._predictor, "predict", lambda *_, **__: [])
+    (best, *_) = filler.fill("the quick ", " fox jumps over the lazy dog")
+    assert (best.text, best.insert) == ("brown", "brown")
+    (best, *_) = filler.fill("the quick br", " fox jumps over the lazy dog")
+    assert (best.text, best.insert) == ("brown", "own")
+    assert filler.fill("the quick ", "") == []
+
+
+@pytest.mark.parametrize("level", BOTH_WAYS)
+def test_the_best_words_of_both_networks_come_first(request, level):
+    model = charlstm.load(request.getfixturevalue(level), threads=1)
+    filler = model.filler()
+    for left, right in [
+        ("the quick ", " fox"),
+        ("the qu", " brown"),
+        ("", " quick"),
+        ("dog;", " a"),
+    ]:
+        found = filler.fill(left, right, 8)
+        shares = [each.probability for each in found]
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < sum(shares) <= 1 + 1e-9
+        assert len({each.insert for each in found}) == len(found)
+        assert filler.fill(left, right, 8) == model.filler().fill(left, right, 8)

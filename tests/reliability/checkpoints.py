@@ -37,6 +37,7 @@ from charlstm.checkpoint.schema import (
     TOKENIZER,
     RunConfig,
     expected_shapes,
+    of_networks,
 )
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
@@ -137,7 +138,7 @@ FIGURES = msgspec.structs.replace(helpers.FIGURES, valid_word_perplexity=300.0)
 
 
 def resume_shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
-    shapes = expected_shapes(model)
+    shapes = of_networks(model, expected_shapes(model))
     slots = {f"optimizer/{name}": shape for name, shape in shapes.items()}
     return shapes | slots | {"state/0": (4, model.units), "optimizer/step": ()}
 
@@ -193,6 +194,8 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
         "small-attention": (settings(network(few, attention=3), few, "int8"), few, True),
         "small": (settings(network(pieces, layers=2), pieces, "int8"), pieces, True),
         "small-tied": (settings(network(few, embedding=4, tied=True), few, "int8"), few, True),
+        "both ways": (settings(network(few, bidirectional=True), few), few, True),
+        "small, both ways": (settings(network(few, bidirectional=True), few, "int8"), few, True),
         "unfinished": (settings(network(few), few, addresses=("-",)), few, False),
     }
     whole = {}
@@ -439,6 +442,7 @@ def rebuild(draw: random.Random, files: Files) -> None:
         "units": width if tied else draw.choice((1, 3, 40)),
         "layers": draw.choice((1, 1, 2, 7)),
         "tied": tied,
+        "bidirectional": draw.random() < 0.3,
     }
     config = json.loads(files[CONFIG])
     config["model"] = model
@@ -777,7 +781,7 @@ def sparse_weights(draw: random.Random, files: Files) -> Deed:
     config["model"] |= model | {"tied": False}
     files[CONFIG] = encode(config)
     asked = ModelConfig(**config["model"])
-    types = floats(expected_shapes(asked))
+    types = floats(of_networks(asked, expected_shapes(asked)))
     if config.get("weights") == "int8":
         types = quantized_types(asked)
     header: dict[str, Any] = {}
@@ -918,7 +922,10 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
         judge(resume)
     judge(lambda: reader.read_history(place))
     ran = judge(lambda: run(place, draw))
-    if shown != ran and not (shown in ("CheckpointDamaged", "CheckpointMissing") and ran == "ran"):
+    # ``info`` also shows a run that has not stored any weights yet.
+    has_no_weights = ran == "CheckpointMissing" and os.path.lexists(place / RESUME)
+    refused = ran == "ran" and shown in ("CheckpointDamaged", "CheckpointMissing")
+    if shown != ran and not (refused or (shown == "ran" and has_no_weights)):
         raise Finding(f"info ended with {shown}, the model with {ran}")
     return ran
 
@@ -943,6 +950,10 @@ def run(place: Path, draw: random.Random) -> None:
     for prediction in model.predict(prompt, top=3):
         if not -1e-6 <= prediction.probability <= 1.001:
             raise Finding(f"probability {prediction.probability}")
+    if model.checkpoint.backward is not None:
+        for filling in model.filler().fill(prompt, " tale"):
+            if not 0 < filling.probability <= 1.001:
+                raise Finding(f"share {filling.probability}")
     if draw.random() < 0.1:
         config = model.checkpoint.config.model
         build_graph(config, model.checkpoint.weights, precision, description="x")

@@ -12,7 +12,7 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.distributed import replicas
 from charlstm.training import run, setup
-from charlstm.training import trainer as trainer_module
+from charlstm.training.step import StepRunner
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n" * 40
 
@@ -131,8 +131,8 @@ def timed(request, monkeypatch, *, step, evaluation, first=None):
         return 1.0
 
     monkeypatch.setattr(replicas, "time", clock)
-    monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", validate)
+    monkeypatch.setattr(StepRunner, "train", train_step)
+    monkeypatch.setattr(StepRunner, "validate", validate)
     outcome = run.execute(prepared, observer, began=clock.now)
     assert outcome.stop_reason == "budget"
     return outcome, [figures.seconds for figures, _ in observer.evaluations]

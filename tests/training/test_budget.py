@@ -11,6 +11,7 @@ from charlstm.distributed import replicas
 from charlstm.training import run, setup
 from charlstm.training import trainer as trainer_module
 from charlstm.training.budget import Budget, Workload
+from charlstm.training.step import StepRunner
 from tests.training.helpers import Clock, Stopper, timed, train
 
 START = Progress(step=0, seconds=0.0)
@@ -196,8 +197,8 @@ def test_saves_take_a_small_share_of_the_time_of_a_run(
         clock.now += lasts
 
     monkeypatch.setattr(replicas, "time", clock)
-    monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(StepRunner, "train", train_step)
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: 1.0)
     monkeypatch.setattr(CheckpointWriter, "resume", write)
     run.execute(prepared, Stopper(), began=clock.now)
     waits = np.diff(saves[:-2]) - lasts  # the last two saves are at the end
@@ -243,10 +244,8 @@ def test_minutes_count_from_the_start_of_the_command(request_for, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(replicas, "time", clock)
     prepared = setup.new_run(request, None)
-    monkeypatch.setattr(
-        trainer_module.StepRunner, "train", lambda self, batch, states, *_: (1.0, states)
-    )
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(StepRunner, "train", lambda self, batch, states, *_: (1.0, states))
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: 1.0)
     outcome = run.execute(prepared, Stopper(), began=clock.now - 60)
     assert (outcome.step, outcome.seconds) == (1, 60.0)
 
@@ -277,8 +276,8 @@ def test_a_resumed_run_continues_its_minutes_and_its_schedule(request_for, monke
         return 1.0
 
     monkeypatch.setattr(replicas, "time", clock)
-    monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", validate)
+    monkeypatch.setattr(StepRunner, "train", train_step)
+    monkeypatch.setattr(StepRunner, "validate", validate)
     begun = run.execute(setup.new_run(request, None), Stopper(after), began=clock.now)
     assert begun.stop_reason == "interrupted"
     clock.now += 1e6  # the next day

@@ -12,12 +12,13 @@ from charlstm.errors import (
 )
 from charlstm.training import trainer as trainer_module
 from charlstm.training.budget import Budget
+from charlstm.training.step import StepRunner
 from tests.training.helpers import Stopper, resume, train
 
 
 def test_a_validation_loss_that_is_not_finite_stops_too(request_for, monkeypatch, sentence):
     request = request_for("broken")
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: math.inf)
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: math.inf)
     with pytest.raises(TrainingError) as caught:
         train(request)
     sentence(caught.value, "validation loss", "not finite", "step 10")
@@ -28,13 +29,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
     request_for, monkeypatch, sentence
 ):
     request = request_for("broken")
-    real = trainer_module.StepRunner.train
+    real = StepRunner.train
 
     def broken(self, batch, states, step, *rates):
         loss, after = real(self, batch, states, step, *rates)
         return (math.nan if step == 15 else loss), after
 
-    monkeypatch.setattr(trainer_module.StepRunner, "train", broken)
+    monkeypatch.setattr(StepRunner, "train", broken)
     with pytest.raises(TrainingError) as caught:
         train(request)
     rate = read_checkpoint(request.output).config.train.learning_rate
@@ -55,7 +56,7 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(
     request_for, monkeypatch, which, sentence
 ):
     request = request_for("broken", save_every=1e-9)
-    train_step, validate = trainer_module.StepRunner.train, trainer_module.StepRunner.validate
+    train_step, validate = StepRunner.train, StepRunner.validate
 
     def exploded(self, batch, states, step, *rates):
         loss, after = train_step(self, batch, states, step, *rates)
@@ -65,7 +66,7 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(
         loss = validate(self, *arguments)
         return 1e6 if (self.optimizer.iterations == 20) else loss
 
-    monkeypatch.setattr(trainer_module.StepRunner, *{
+    monkeypatch.setattr(StepRunner, *{
         "training": ("train", exploded), "validation": ("validate", bad_text)
     }[which])  # fmt: skip
     with pytest.raises(TrainingError) as caught:
@@ -116,10 +117,11 @@ def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, sentence,
 
 def spoil(trainer, name):
     """Put one NaN into the tensor of that name."""
-    if name in trainer.state.variables():
-        variable = trainer.state.variables()[name]
+    state = trainer.learners[""].state
+    if name in state.variables():
+        variable = state.variables()[name]
         bad = variable.numpy()
         bad.flat[-1] = math.nan
         variable.assign(bad)
     else:
-        trainer.state.recurrent[name.removeprefix("states/")] *= math.nan
+        state.recurrent[name.removeprefix("states/")] *= math.nan

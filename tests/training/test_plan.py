@@ -18,7 +18,7 @@ from charlstm.dataset.batches import Streams
 from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-from charlstm.training import presets
+from charlstm.training import memory, presets
 from charlstm.training.evaluations import evaluation_cost
 from charlstm.training.plan import Start, bounded_epochs, default_epochs, make_plan
 from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES, choose_size
@@ -616,6 +616,33 @@ def test_the_output_projection_counts_for_speed_and_the_embedding_table_does_not
     assert rate / 6 / tied == pytest.approx(weights[0])
 
 
+# Two networks
+
+
+BOTH = {"bidirectional": True}
+
+
+@given(levels, lengths, budgets.filter(lambda budget: "minutes" not in budget and budget))
+def test_a_backward_network_changes_only_the_time_and_the_memory(level, tokens, budget):
+    facts = {"level": level, "train_tokens": tokens}
+    one, both = planned(budget, **facts), planned(budget | BOTH, **facts)
+    assert both.train == one.train
+    assert both.model == one.model.replace(bidirectional=True)
+    assert both.tokens_per_second == pytest.approx(one.tokens_per_second / 2)
+    start, base = presets.START_SECONDS / 60, memory.BASE_MEMORY
+    assert both.minutes - start == pytest.approx(2 * (one.minutes - start))
+    assert both.memory - base == pytest.approx(2 * (one.memory - base))
+
+
+@given(levels, lengths, st.floats(0.5, 1e4))
+def test_two_networks_share_the_minutes(level, tokens, minutes):
+    facts = {"level": level, "train_tokens": tokens}
+    one = planned({"minutes": minutes / 2}, **facts)
+    both = planned(BOTH | {"minutes": minutes}, **facts)
+    assert both.size == one.size
+    assert both.train.minutes == minutes
+
+
 # Choices
 
 
@@ -623,6 +650,7 @@ CHOICES = {
     "layers": st.integers(1, 64),
     "units": st.integers(1, 16_384),
     "embedding": st.integers(1, 16_384),
+    "bidirectional": st.booleans(),
     "seed": st.integers(0, 2**32 - 1),
     "streams": st.integers(1, 100),
     "sequence_length": st.integers(1, 100),

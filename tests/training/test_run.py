@@ -16,7 +16,7 @@ from charlstm.distributed.workers import Workers
 from charlstm.errors import CheckpointBusy, CheckpointExists
 from charlstm.training import request as request_module
 from charlstm.training import run, setup
-from charlstm.training import trainer as trainer_module
+from charlstm.training.step import StepRunner
 from tests.distributed.helpers import ready
 from tests.training.helpers import Stopper, essence, resume, train, uninterrupted
 
@@ -64,7 +64,7 @@ def test_a_run_that_can_not_start_replaces_nothing(request_for, monkeypatch):
     def too_large(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(trainer_module.StepRunner, "__init__", too_large)
+    monkeypatch.setattr(StepRunner, "__init__", too_large)
     prepared = setup.new_run(replace(request, overwrite=True), None)
     with pytest.raises(MemoryError):
         run.execute(prepared, Stopper(), began=time.monotonic(), overwrite=True)

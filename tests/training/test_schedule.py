@@ -11,17 +11,18 @@ from charlstm.distributed import replicas
 from charlstm.training import run, setup
 from charlstm.training import trainer as trainer_module
 from charlstm.training.schedule import dropout_rate, learning_rate
+from charlstm.training.step import StepRunner
 from tests.training.helpers import TRAIN, Clock, Stopper, train
 
 
 def test_dropout_rises_as_the_text_is_read(request_for, monkeypatch):
-    rates, take = [], trainer_module.StepRunner.train
+    rates, take = [], StepRunner.train
 
     def noted(self, batch, states, step, rate, dropout):
         rates.append(dropout)
         return take(self, batch, states, step, rate, dropout)
 
-    monkeypatch.setattr(trainer_module.StepRunner, "train", noted)
+    monkeypatch.setattr(StepRunner, "train", noted)
     outcome = train(request_for("ramp", steps=40))
     epochs = outcome.epochs * np.arange(40) / 40
     np.testing.assert_allclose(rates, 0.3 * np.minimum(1, epochs / 0.4), rtol=1e-6)
@@ -43,8 +44,8 @@ def test_the_schedule_starts_with_the_first_step(request_for, monkeypatch):
 
     monkeypatch.setattr(replicas, "time", clock)
     monkeypatch.setattr(trainer_module, "evaluation_cost", lambda *_: 0.0)
-    monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(StepRunner, "train", train_step)
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: 1.0)
     run.execute(prepared, Stopper(), began=clock.now)
     peak = prepared.config.train.learning_rate
     assert rates[:2] == pytest.approx([peak, peak])

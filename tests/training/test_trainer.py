@@ -14,7 +14,7 @@ from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.dataset.frequencies import log_frequencies
 from charlstm.errors import StorageError
 from charlstm.training import setup
-from charlstm.training import trainer as trainer_module
+from charlstm.training.step import StepRunner
 from tests.training.helpers import TEXT, Stopper, essence, read_state, resume, train, uninterrupted
 
 
@@ -213,14 +213,14 @@ def test_better_weights_stored_by_a_killed_run_stay_the_best(request_for, monkey
     """With a budget in minutes, the steps after the last save need not give the same results."""
     request = request_for("killed", steps=None, minutes=10, eval_every=5)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module.StepRunner, "validate", lambda *_: 3.0)
+        patch.setattr(StepRunner, "validate", lambda *_: 3.0)
         train(request, Stopper(6))
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
+        patch.setattr(StepRunner, "validate", lambda *_: 1.0)
         patch.setattr(CheckpointWriter, "history", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             resume(request.output)
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 2.0)
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: 2.0)
     outcome = resume(request.output, Stopper(6))
     assert outcome.best.valid_loss == read_checkpoint(request.output).figures.valid_loss == 1.0
 

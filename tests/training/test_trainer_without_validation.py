@@ -11,6 +11,7 @@ from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.distributed import replicas
 from charlstm.errors import TrainingError
 from charlstm.training import trainer as trainer_module
+from charlstm.training.step import StepRunner
 from tests.training import helpers
 from tests.training.helpers import TEXT, Clock, Stopper, essence, read_state, resume, train
 
@@ -42,7 +43,7 @@ def whole(unvalidated):
 
 @pytest.fixture(autouse=True)
 def _nothing_is_validated(monkeypatch):
-    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: pytest.fail("validates"))
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: pytest.fail("validates"))
 
 
 @pytest.mark.parametrize("lines", [False, True])
@@ -72,7 +73,7 @@ def test_all_of_the_text_trains_and_the_last_weights_are_kept(unvalidated, lines
 
 @pytest.mark.parametrize("patience", [1, 2])
 def test_it_never_stops_early(unvalidated, monkeypatch, patience):
-    monkeypatch.setattr(trainer_module.StepRunner, "train", lambda self, b, s, step, *_: (step, s))
+    monkeypatch.setattr(StepRunner, "train", lambda self, b, s, step, *_: (step, s))
     monkeypatch.setattr(trainer_module.DivergenceCheck, "loss", lambda *_: None)
     observer = Stopper()
     outcome = train(unvalidated("worse", eval_every=1, patience=patience), observer)
@@ -161,9 +162,7 @@ def test_a_budget_in_minutes_reports_and_ends(unvalidated, monkeypatch):
 
 
 def test_a_loss_that_explodes_ends_the_run(unvalidated, monkeypatch):
-    monkeypatch.setattr(
-        trainer_module.StepRunner, "train", lambda self, b, s, step, *_: (10.0**step, s)
-    )
+    monkeypatch.setattr(StepRunner, "train", lambda self, b, s, step, *_: (10.0**step, s))
     with pytest.raises(TrainingError, match="training loss has exploded"):
         train(unvalidated("exploded"))
 
