@@ -84,6 +84,7 @@ def test_each_format_has_every_kind():
     assert all(kinds <= {name for n, name in CHECKPOINTS if n == number} for number in FORMATS)
     assert all({"delimited", "whole"} <= {m for n, m in CHECKPOINTS if n == new} for new in (3, 4))
     assert {(4, "signs"), (6, "pieces"), (7, "small"), (8, "records")} <= set(CHECKPOINTS)
+    assert {(10, "both"), (10, "small-both")} <= set(CHECKPOINTS)
     for number, name in CHECKPOINTS:
         text = (stored(number, name) / "config.json").read_text("utf-8")
         assert json.loads(text)["format"] == number
@@ -124,7 +125,9 @@ def test_its_configuration_would_be_written_unchanged(number, name):
                 "first_evaluation": None,
                 "validated": None,
             }
-        added["train"]["recurrent_dropout"] = 0.0
+        if number < 9:
+            added["train"]["recurrent_dropout"] = 0.0
+        added["model"] = {"attention": 0, "bidirectional": False}
         if number < 8:
             added["corpus"] = {"format": "text", "include": [], "exclude": [], "dedupe": False}
         if number < 3:
@@ -155,6 +158,22 @@ def test_generated_text_is_unchanged(number, name):
     model = charlstm.load(stored(number, name), precision="float32")
     samples = model.generate(count=len(expected), seed=1, length=40)
     assert [sample.text for sample in samples] == expected
+
+
+FILLED = [(number, name) for number, name in CHECKPOINTS if "filled" in EXPECTED[number][name]]
+
+
+@pytest.mark.parametrize(("number", "name"), FILLED)
+def test_gaps_are_filled_as_before(number, name):
+    """The words depend on both networks."""
+    model = charlstm.load(stored(number, name), precision="float32")
+    assert model.checkpoint.backward is not None
+    (found,) = model.fill("The baker ___ his door at noon.").gaps
+    expected = EXPECTED[number][name]["filled"]
+    assert [word.text for word in found] == [text for text, _ in expected]
+    assert [word.probability for word in found] == pytest.approx(
+        [probability for _, probability in expected], rel=1e-3
+    )
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
