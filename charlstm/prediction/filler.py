@@ -29,8 +29,9 @@ from charlstm.tokenizer.segmentation import partial_word
 CANDIDATES = 64
 # A candidate this many nats behind the best one, at the same point of the right side, is dropped.
 _MARGIN = 10.0
-# The words that a backward network proposes, in addition to those that follow the left side.
-PRECEDING = 32
+# The words that a backward network proposes, in addition to those that follow the left side. Twice
+# as many find no more hidden words of a novel.
+PRECEDING = 16
 # The tokens before the gap that a backward network predicts. The word hardly changes the
 # probability of those before them.
 _FARTHEST = 256
