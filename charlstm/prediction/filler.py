@@ -17,7 +17,7 @@ from charlstm.arrays import Doubles, Mask
 from charlstm.engine.inference import Engine
 from charlstm.generation.word_edges import WordEdges
 from charlstm.prediction.gaps import GAP, split_at_gaps
-from charlstm.prediction.line_reading import LineReading
+from charlstm.prediction.line_reading import LineReading, common_length
 from charlstm.prediction.preceding_words import PrecedingWords
 from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.prompt_cache import PromptCache
@@ -29,8 +29,12 @@ from charlstm.tokenizer.segmentation import partial_word
 CANDIDATES = 64
 # A candidate this many nats behind the best one, at the same point of the right side, is dropped.
 _MARGIN = 10.0
-# The words that a backward network proposes, in addition to those that follow the left side.
-PRECEDING = 32
+# The words that a backward network proposes, in addition to those that follow the left side. Twice
+# as many find no more hidden words of a novel.
+PRECEDING = 16
+# The tokens before the gap that a backward network predicts. The word hardly changes the
+# probability of those before them.
+_FARTHEST = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,9 @@ class Filler:
         if self._backward:
             engine, prompts = self._backward.engine, self._backward.prompts
             closing = self._backward.outside if first else None
-            from_end = [ids[::-1] for ids in encoded]
+            cut = max(0, common_length(encoded) - _FARTHEST)
+            from_end = [ids[cut:][::-1] for ids in encoded]
+            begins = begins and not cut
             readings.append(LineReading(engine, prompts, from_end, ends=begins, closing=closing))
         result, rows = np.full(len(lines), -np.inf), np.arange(len(lines))
         totals = np.zeros(len(lines))

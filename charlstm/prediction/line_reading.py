@@ -45,9 +45,11 @@ class LineReading:
         ends: bool = False,
         closing: Mask | None = None,
     ) -> None:
-        before = min(_common(lines), *(len(ids) - 1 for ids in lines))
+        before = min(common_length(lines), *(len(ids) - 1 for ids in lines))
         middles = [ids[before:] for ids in lines]
-        after = min(_common([ids[::-1] for ids in middles]), *(len(ids) - 1 for ids in middles))
+        after = min(
+            common_length([ids[::-1] for ids in middles]), *(len(ids) - 1 for ids in middles)
+        )
         end = middles[0][len(middles[0]) - after :]
         self._engine, self._closing = engine, None if ends else closing
         self._own = [ids[: len(ids) - after] for ids in middles]
@@ -117,7 +119,7 @@ class LineReading:
         self._read += len(part)
 
 
-def _common(sequences: Sequence[Ids]) -> int:
+def common_length(sequences: Sequence[Ids]) -> int:
     """Return the length of the longest common beginning of sequences."""
     shortest = min(map(len, sequences))
     stacked = np.stack([ids[:shortest] for ids in sequences])

@@ -228,6 +228,22 @@ def test_words_come_from_both_sides(prose_both_ways, monkeypatch):
     assert filler.fill("the quick ", "") == []
 
 
+def test_a_backward_network_predicts_only_the_last_tokens_of_a_long_text(prose_both_ways):
+    model = charlstm.load(prose_both_ways, threads=1)
+    filler, asked = model.filler(), []
+    engine = filler._backward.engine
+    real = engine.log_probabilities
+
+    def counted(ids, *rest):
+        asked.append(ids.shape[1])
+        return real(ids, *rest)
+
+    engine.log_probabilities = counted
+    (best, *_) = filler.fill(f"{LINE} " * 40 + "the quick ", " fox jumps")
+    assert best.text == "brown"
+    assert 200 < sum(asked) < 300
+
+
 @pytest.mark.parametrize("level", BOTH_WAYS)
 def test_the_best_words_of_both_networks_come_first(request, level):
     model = charlstm.load(request.getfixturevalue(level), threads=1)
