@@ -36,6 +36,7 @@ WHOLE = {  # field: least, greatest
         "embedding": (1, 16_384),
         "units": (1, 16_384),
         "layers": (1, 64),
+        "attention": (0, 1024),
     },
     TrainConfig: {
         "seed": (0, 2**32 - 1),
@@ -112,7 +113,7 @@ NAMED = {
 TRUTH = {
     Division: {"keep_breaks"},
     CorpusConfig: {"index", "dedupe"},
-    ModelConfig: {"tied"},
+    ModelConfig: {"tied", "bidirectional"},
     TrainConfig: {"averages"},
     SampleConfig: {"finished"},
 }

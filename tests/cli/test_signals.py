@@ -17,7 +17,10 @@ from tests.cli.helpers import TINY
 from tests.messages import assert_error
 
 NUMBERS = sorted(WORDS)
-FIGURES = ("train_loss", "valid_bits_per_character", "valid_perplexity", "valid_word_perplexity")
+FIGURES = (
+    *("train_loss", "valid_bits_per_character", "valid_perplexity", "valid_word_perplexity"),
+    *("backward_train_loss", "backward_valid_loss"),
+)
 
 
 @pytest.fixture(autouse=True)
