@@ -1,0 +1,28 @@
+#!/bin/sh
+# Label texts, such as reviews as positive or negative, with one language model per label.
+#
+# Usage: sh examples/sentiment.sh [TABLE]
+# TABLE has a header line, and then a label, a tab and a text per line. Without it, the script makes
+# up remarks on films. The last fifth (at most 1,000 lines) is tested. Each model starts from english
+# and learns the texts of its label. MINUTES sets the time for training each of them.
+set -eu
+here=$(dirname -- "$0")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ $# -gt 0 ]; then
+    cat -- "$1"
+else
+    python3 "$here/sentiment.py" make
+fi > "$work/table"
+python3 "$here/sentiment.py" divide "$work" "$work/table"
+
+while IFS= read -r label; do
+    charlstm train "$work/$label.txt" --lines --from english --minutes "${MINUTES:-1.5}" \
+        --sample-every 0 -o "$work/$label" > "$work/path"
+    charlstm score "$work/$label" "$work/test" --json -q > "$work/$label.json"
+done < "$work/labels"
+
+# The label whose model finds the text most probable is chosen.
+python3 "$here/sentiment.py" report "$work"
