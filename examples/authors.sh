@@ -4,7 +4,7 @@
 # Usage: sh examples/authors.sh [FOLDER FOLDER...]
 # Each folder has plain texts of one author. Without them, the code of three packages of Python is
 # read. Pages of every third file are tested, and a model per author learns the other files.
-# MINUTES sets the time for training each of them.
+# MINUTES sets the time for training each.
 set -eu
 here=$(dirname -- "$0")
 work=$(mktemp -d)
@@ -22,8 +22,8 @@ python3 "$here/authors.py" divide "$work" "$@"
 for folder do
     name=$(basename -- "$folder")
     charlstm train "$work/$name.txt" --minutes "${MINUTES:-1}" --sample-every 0 \
-        -o "$work/$name" > "$work/path"
-    charlstm score "$work/$name" "$work/pages" --json -q > "$work/scores-$name"
+        -o "$work/model-$name" > "$work/path"
+    charlstm score "$work/model-$name" "$work/pages" --json -q > "$work/scores-$name"
     shift
     set -- "$@" "$name"
 done

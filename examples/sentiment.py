@@ -1,4 +1,4 @@
-"""Divide a labelled table into one text per label, and measure labels given by models (sentiment.sh).
+"""Divide a labelled table into a text per label, and measure the labels that models give.
 
 python3 sentiment.py make                      prints a table of made-up remarks
 python3 sentiment.py divide WORK TABLE         WORK/LABEL.txt, WORK/labels, WORK/test, WORK/right
@@ -35,9 +35,15 @@ def make():
         print("positive" if good else "negative", remark, sep="\t")
 
 
+def lines_of(path):
+    """Return the lines of a file, without their ends."""
+    with open(path, encoding="utf-8") as lines:
+        return [line.rstrip("\n") for line in lines]
+
+
 def divide(work, table):
     """Write the texts of each label, and the last fifth of the table, at most 1,000 rows, apart."""
-    rows = [line.split("\t", 1) for line in Path(table).read_text("utf-8").splitlines()[1:]]
+    rows = [line.partition("\t")[::2] for line in lines_of(table)[1:]]
     rows = [(label.strip().replace("/", "-"), text.strip()) for label, text in rows if text.strip()]
     tested = min(1000, len(rows) // 5)
     learned, test = rows[:-tested], rows[-tested:]
@@ -68,13 +74,14 @@ def naive_bayes(texts):
 
 def report(work):
     """Print the accuracy of the models and of two baselines, with standard errors."""
-    labels = (work / "labels").read_text().splitlines()
-    test = (work / "test").read_text().splitlines()
-    right = (work / "right").read_text().splitlines()
-    texts = {label: (work / f"{label}.txt").read_text().splitlines() for label in labels}
+    labels = lines_of(work / "labels")
+    test = lines_of(work / "test")
+    right = lines_of(work / "right")
+    texts = {label: lines_of(work / f"{label}.txt") for label in labels}
     scores = [dict.fromkeys(labels, 0.0) for _ in test]
     for label in labels:
-        for score, line in zip(scores, open(work / f"{label}.json"), strict=True):
+        lines = lines_of(work / f"{label}.json")
+        for score, line in zip(scores, lines, strict=True):
             score[label] = json.loads(line)["log_probability"] + math.log(len(texts[label]))
     words = naive_bayes(texts)
     chosen = {

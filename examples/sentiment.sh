@@ -2,9 +2,9 @@
 # Label texts, such as reviews as positive or negative, with one language model per label.
 #
 # Usage: sh examples/sentiment.sh [TABLE]
-# TABLE has a header line, and then a label, a tab and a text per line. Without it, the script makes
-# up remarks on films. The last fifth (at most 1,000 lines) is tested. Each model starts from english
-# and learns the texts of its label. MINUTES sets the time for training each of them.
+# TABLE has a header line, and then a label, a tab and a text per line, in random order. Without it,
+# the script makes up remarks on films. The last fifth (at most 1,000 lines) is tested. Each model
+# starts from english and learns the texts of its label. MINUTES sets the time for training each.
 set -eu
 here=$(dirname -- "$0")
 work=$(mktemp -d)
@@ -20,8 +20,8 @@ python3 "$here/sentiment.py" divide "$work" "$work/table"
 
 while IFS= read -r label; do
     charlstm train "$work/$label.txt" --lines --from english --minutes "${MINUTES:-1.5}" \
-        --sample-every 0 -o "$work/$label" > "$work/path"
-    charlstm score "$work/$label" "$work/test" --json -q > "$work/$label.json"
+        --sample-every 0 -o "$work/model-$label" > "$work/path"
+    charlstm score "$work/model-$label" "$work/test" --json -q > "$work/$label.json"
 done < "$work/labels"
 
 # The label whose model finds the text most probable is chosen.

@@ -105,8 +105,8 @@ def choose(ranked, typed):
 
 def report(folder):
     """Print how many errors each method corrected, and how many right words it changed."""
-    typed = [json.loads(line) for line in open(folder / "typed")]
-    ranked = [json.loads(line) for line in open(folder / "ranked")]
+    typed = [json.loads(line) for line in (folder / "typed").read_text().splitlines()]
+    ranked = [json.loads(line) for line in (folder / "ranked").read_text().splitlines()]
     methods = {
         "charlstm": [choose(r, bad) for r, (_, _, bad, _) in zip(ranked, typed, strict=True)],
         "word frequencies": [corrected for *_, corrected in typed],

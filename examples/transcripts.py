@@ -19,6 +19,12 @@ CANDIDATES = 50
 ALIKE = str.maketrans("ptkcqfszjwy", "bdgggvzzzuu", "aeiou'h")  # Consonants that sound similar.
 
 
+def lines_of(path):
+    """Return the lines of a file, without their ends."""
+    with open(path, encoding="utf-8") as lines:
+        return [line.rstrip("\n") for line in lines]
+
+
 def sound(word):
     """Return a rough key of the sound of a word: its consonants, similar ones made equal."""
     return re.sub(r"(.)\1+", r"\1", word.lower().translate(ALIKE)) or word[0].lower()
@@ -35,7 +41,7 @@ def words_by_sound(text):
 
 
 def candidates(sentence, groups, rng):
-    """Return the best sentences by a sum of noisy scores: noise, less 2 for a wrong word."""
+    """Return the sentences with the best sum of scores: noise, less 2 for each wrong word."""
     best = [(0.0, "")]
     for token in re.findall(r"\b[a-z]+(?:'[a-z]+)?\b|[^a-z]+|.", sentence):
         others = groups.get(sound(token), []) if token[0].islower() else []
@@ -63,14 +69,14 @@ def confuse(folder):
     """Write the lists of the simulated recognizer."""
     rng, groups = random.Random(1), words_by_sound((folder / "learn.txt").read_text())
     with open(folder / "lists", "w") as lists:
-        for sentence in (folder / "sentences").read_text().splitlines():
+        for sentence in lines_of(folder / "sentences"):
             print(sentence, *candidates(sentence, groups, rng), sep="\t", file=lists)
 
 
 def report(folder, path):
     """Print the word error rates of the first, the chosen and the best candidates."""
-    lists = [line.split("\t") for line in Path(path).read_text().splitlines()]
-    ranked = [json.loads(line) for line in open(folder / "ranked")]
+    lists = [line.split("\t") for line in lines_of(path)]
+    ranked = [json.loads(line) for line in lines_of(folder / "ranked")]
     chosen = [group["alternatives"][0]["text"] for group in ranked]
     choices = {"first": [], "chosen by charlstm": [], "best": []}
     for (right, *texts), text in zip(lists, chosen, strict=True):

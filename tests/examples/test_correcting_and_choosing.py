@@ -120,3 +120,18 @@ def test_authors_takes_folders_of_ones_own(tmp_path):
     output = run("authors.sh", "'Ann Lee'", "Bob/", folder=tmp_path)
     assert shares(output, "charlstm", "zlib")[1] > 50
     assert "guessing of 50%" in output
+
+
+@pytest.mark.slow
+def test_dates_are_rewritten(tmp_path):
+    output = run("dates.sh", folder=tmp_path)
+    assert shares(output, "charlstm", "nearest pair")[1] < 5
+    assert re.search(r"^Of 4\d\d unseen texts, .*\.$", output.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_pairs_of_ones_own_are_rewritten(tmp_path):
+    pairs = [f"{letter}{number}\t{letter.upper()}" for letter in "abc" for number in range(200)]
+    (tmp_path / "pairs.tsv").write_text("\n".join(pairs) + "\n")
+    output = run("dates.sh", "pairs.tsv", folder=tmp_path)
+    assert shares(output, "charlstm", "nearest pair")[1] > 50
