@@ -38,7 +38,7 @@ def edits(word):
 
 def known_edits(word, known, number):
     """Return the most frequent known words that are one typing error away."""
-    return sorted(edits(word) & known.keys(), key=known.get, reverse=True)[:number]
+    return sorted(edits(word) & known.keys(), key=lambda w: (-known[w], w))[:number]
 
 
 def with_word(sentence, match, word):

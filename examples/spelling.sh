@@ -2,9 +2,9 @@
 # Correct typing errors and confused words (their, there) in the sentences of a text.
 #
 # Usage: sh examples/spelling.sh [TEXT [MORE_TEXTS...]]
-# Without TEXT, Python's documentation is read. Sentences of the last fifth of TEXT get one error
-# each, or none. The words that may be meant are those of its first four fifths and of MORE_TEXTS.
-# Nothing is trained: the model is english, or MODEL. It must not have been trained on TEXT.
+# Without TEXT, Python's documentation is read. SENTENCES (600) of the last fifth of TEXT get one
+# error each, or none. The words that may be meant are those of its first four fifths and of
+# MORE_TEXTS. Nothing is trained: the model is english, or MODEL, not trained on TEXT.
 set -eu
 text=${1:-python-docs}
 [ $# -eq 0 ] || shift
