@@ -4,7 +4,7 @@
 # Usage: sh examples/sentiment.sh [TABLE]
 # TABLE has a header line, and then a label, a tab and a text per line, in random order. Without it,
 # the script makes up remarks on films. The last fifth (at most 1,000 lines) is tested. Each model
-# starts from english and learns the texts of its label. MINUTES sets the time for training each.
+# starts from english and learns the texts of its label. MINUTES sets the time for training the first.
 set -eu
 here=$(dirname -- "$0")
 work=$(mktemp -d)
@@ -18,9 +18,12 @@ else
 fi > "$work/table"
 python3 "$here/sentiment.py" divide "$work" "$work/table"
 
+# The first model trains for MINUTES, the others read their texts as often.
+length=--minutes amount=${MINUTES:-0.75}
 while IFS= read -r label; do
-    charlstm train "$work/$label.txt" --lines --from english --minutes "${MINUTES:-1.5}" \
-        --sample-every 0 -o "$work/model-$label" > "$work/path"
+    charlstm train "$work/$label.txt" --lines --from english "$length" "$amount" \
+        --sample-every 0 --json -o "$work/model-$label" > "$work/run"
+    length=--epochs amount=$(sed 's/.*"epochs":\([^,]*\),.*/\1/' "$work/run")
     charlstm score "$work/model-$label" "$work/test" --json -q > "$work/$label.json"
 done < "$work/labels"
 
