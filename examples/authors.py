@@ -26,7 +26,7 @@ def read(path):
 
 def divide_author(folder):
     """Return the training text and the pages of an author; never from the same part of a file."""
-    texts = [read(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    texts = [read(path) for path in sorted(folder.glob("*")) if path.is_file()] or [""]
     if len(texts) == 1:
         end = len(texts[0]) * 3 // 4
         texts = [texts[0][:end], texts[0][end:]]

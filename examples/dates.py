@@ -47,6 +47,8 @@ def divide(work, path):
     learn = pairs[tested:]
     known = {given for given, _ in learn}
     test = [pair for pair in pairs[:tested] if pair[0] not in known]
+    if not test:
+        sys.exit("There are too few lines with a text, a tab and another text.")
     (work / "learn").write_text("".join(f"{given}\t{wanted}\n" for given, wanted in learn))
     (work / "prompts").write_text("".join(f"{given}\t\n" for given, _ in test))
     (work / "right").write_text("".join(f"{given}\t{wanted}\n" for given, wanted in test))

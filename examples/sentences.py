@@ -17,7 +17,10 @@ def read(text):
         from pydoc_data.topics import topics
 
         return "\n\n".join(topics.values()).replace("’", "'")
-    return Path(text).read_text(encoding="utf-8-sig").replace("’", "'")
+    try:
+        return Path(text).read_text("utf-8-sig", errors="replace").replace("’", "'")
+    except OSError as error:
+        sys.exit(f"{text}: {error.strerror}")
 
 
 def sentences(text):
@@ -28,12 +31,13 @@ def sentences(text):
             and 8 <= len(s.split()) <= 30]  # fmt: skip
 
 
-source, learn, number = sys.argv[1:]
+source, learn, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 whole = read(source)
 end = whole.find("\n", len(whole) * 4 // 5)
-Path(learn).write_text(whole[:end], encoding="utf-8")
+learn.write_text(whole[:end], encoding="utf-8")
 held_out = list(dict.fromkeys(sentences(whole[end:])))
-if len(held_out) < 20:
+if len(held_out) < min(number, 20):
     sys.exit(f"{source}: too few sentences of 8 to 30 words in its last fifth ({len(held_out)}).")
-for index in range(min(int(number), len(held_out))):
-    print(held_out[index * len(held_out) // min(int(number), len(held_out))])
+number = min(number, len(held_out))
+for index in range(number):
+    print(held_out[index * len(held_out) // number])

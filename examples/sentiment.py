@@ -48,6 +48,8 @@ def divide(work, table):
     tested = min(1000, len(rows) // 5)
     learned, test = rows[:-tested], rows[-tested:]
     labels = sorted({label for label, _ in learned})
+    if len(labels) < 2:
+        sys.exit("The table needs a label, a tab and a text per line, and more than one label.")
     (work / "labels").write_text("".join(f"{label}\n" for label in labels))
     for label in labels:
         (work / f"{label}.txt").write_text("".join(f"{t}\n" for k, t in learned if k == label))

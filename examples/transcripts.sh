@@ -13,17 +13,16 @@ trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # 1. Split the text, and make lists of 50 candidates.
-python3 "$here/sentences.py" "${1:-python-docs}" "$work/learn.txt" 300 > "$work/sentences"
-lists=${2:-}
-if [ -z "$lists" ]; then
-    python3 "$here/transcripts.py" confuse "$work"
-    lists=$work/lists
-fi
+lists=${2:-$work/lists}
+python3 "$here/sentences.py" "${1:-python-docs}" "$work/learn.txt" $(($# < 2 ? 300 : 0)) \
+    > "$work/sentences"
+[ $# -eq 2 ] || python3 "$here/transcripts.py" confuse "$work"
+cut -f 2- "$lists" > "$work/groups"
 
 # 2. Fine-tune the English model, so that it knows the subject.
 charlstm train "$work/learn.txt" --from english --minutes "${MINUTES:-2}" -o "$work/model" \
     --sample-every 0 > "$work/path"
 
 # 3. Rank the candidates of each sentence by probability. The baseline takes the first one.
-cut -f 2- "$lists" | charlstm rank "$work/model" --layout tabs --json -q > "$work/ranked"
+charlstm rank "$work/model" "$work/groups" --layout tabs --json -q > "$work/ranked"
 python3 "$here/transcripts.py" report "$work" "$lists"
