@@ -23,8 +23,8 @@ python3 "$here/authors.py" divide "$work" "$@"
 length=--minutes amount=${MINUTES:-1}
 for folder do
     name=$(basename -- "$folder")
-    charlstm train "$work/$name.txt" --size small "$length" "$amount" --sample-every 0 --json \
-        -o "$work/model-$name" > "$work/run"
+    charlstm train "$work/$name.txt" --size small "$length" "$amount" --warmup-steps 20 \
+        --dropout 0 --sample-every 0 --json -o "$work/model-$name" > "$work/run"
     length=--epochs amount=$(sed 's/.*"epochs":\([^,]*\),.*/\1/' "$work/run")
     charlstm score "$work/model-$name" "$work/pages" --json -q > "$work/scores-$name"
     shift

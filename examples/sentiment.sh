@@ -18,11 +18,11 @@ else
 fi > "$work/table"
 python3 "$here/sentiment.py" divide "$work" "$work/table"
 
-# The first model trains for MINUTES, the others read their texts as often.
+# The first model trains for MINUTES, the others read their texts as often, with equal settings.
 length=--minutes amount=${MINUTES:-0.75}
 while IFS= read -r label; do
     charlstm train "$work/$label.txt" --lines --from english "$length" "$amount" \
-        --sample-every 0 --json -o "$work/model-$label" > "$work/run"
+        --warmup-steps 20 --dropout 0 --sample-every 0 --json -o "$work/model-$label" > "$work/run"
     length=--epochs amount=$(sed 's/.*"epochs":\([^,]*\),.*/\1/' "$work/run")
     charlstm score "$work/model-$label" "$work/test" --json -q > "$work/$label.json"
 done < "$work/labels"
