@@ -1,0 +1,27 @@
+#!/bin/sh
+# Rewrite short texts by example, such as dates: "5 March 1887" becomes "1887-03-05".
+#
+# Usage: sh examples/dates.sh [PAIRS]
+# Each line of PAIRS has a text, a tab, and the text that it becomes. Without it, the script makes up
+# dates in nine forms. A tenth of the pairs (at most 500) is tested, the others are learned. MINUTES
+# sets the time for training.
+set -eu
+here=$(dirname -- "$0")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ $# -gt 0 ]; then
+    cat -- "$1"
+else
+    python3 "$here/dates.py" make
+fi > "$work/pairs"
+python3 "$here/dates.py" divide "$work" "$work/pairs"
+
+charlstm train "$work/learn" --lines --format text --minutes "${MINUTES:-2}" \
+    --sample-every 0 -o "$work/model" > "$work/path"
+
+# The model continues each text and its tab with the most probable characters.
+charlstm generate "$work/model" --prompts "$work/prompts" --temperature 0 --length 200 \
+    --json -q > "$work/answers"
+python3 "$here/dates.py" report "$work"

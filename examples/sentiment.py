@@ -1,0 +1,105 @@
+"""Divide a labelled table into a text per label, and measure the labels that models give.
+
+python3 sentiment.py make                      prints a table of made-up remarks
+python3 sentiment.py divide WORK TABLE         WORK/LABEL.txt, WORK/labels, WORK/test, WORK/right
+python3 sentiment.py report WORK               WORK/LABEL.json, from `charlstm score --json`
+"""
+
+import json
+import math
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+THINGS = "the film|the plot|the acting|the ending|this comedy|the script|the music|the first half"
+GOOD = "wonderful|moving|funny|clever|gripping|charming|fresh|a pleasure|worth seeing"
+BAD = "dull|clumsy|boring|tedious|predictable|a mess|forgettable|a waste of time|too long"
+OPINIONS = "{} is {}|i found {} {}|{} turns out to be {}|for me {} was {}"
+DENIALS = "{} is not {}|i never found {} {}|nobody will call {} {}|{} is far from {}"
+ENDS = (
+    "|, at least for an hour|, as the posters promise| and that is all i ask| from start to finish"
+)
+
+
+def make():
+    """Print made-up remarks. A fourth of them deny a quality, so that single words mislead."""
+    rng = random.Random(1)
+    print("label\ttext")
+    for _ in range(4000):
+        good, denied = rng.random() < 0.5, rng.random() < 0.25
+        pattern = rng.choice((DENIALS if denied else OPINIONS).split("|"))
+        thing = rng.choice(THINGS.split("|"))
+        quality = rng.choice((GOOD if good != denied else BAD).split("|"))
+        remark = pattern.format(thing, quality) + rng.choice(ENDS.split("|"))
+        print("positive" if good else "negative", remark, sep="\t")
+
+
+def lines_of(path):
+    """Return the lines of a file, without their ends."""
+    with open(path, encoding="utf-8") as lines:
+        return [line.rstrip("\n") for line in lines]
+
+
+def divide(work, table):
+    """Write the texts of each label, and the last fifth of the table, at most 1,000 rows, apart."""
+    rows = [line.partition("\t")[::2] for line in lines_of(table)[1:]]
+    rows = [(label.strip().replace("/", "-"), text.strip()) for label, text in rows if text.strip()]
+    tested = min(1000, len(rows) // 5)
+    learned, test = rows[:-tested], rows[-tested:]
+    labels = sorted({label for label, _ in learned})
+    if len(labels) < 2:
+        sys.exit("The table needs a label, a tab and a text per line, and more than one label.")
+    (work / "labels").write_text("".join(f"{label}\n" for label in labels))
+    for label in labels:
+        (work / f"{label}.txt").write_text("".join(f"{t}\n" for k, t in learned if k == label))
+    (work / "test").write_text("".join(f"{text}\n" for _, text in test))
+    (work / "right").write_text("".join(f"{label}\n" for label, _ in test))
+
+
+def naive_bayes(texts):
+    """Return a function that gives the log-probability of each label and the words of a text."""
+    counts = {label: Counter(" ".join(lines).split()) for label, lines in texts.items()}
+    known = set().union(*counts.values())
+    sizes = {label: words.total() + len(known) for label, words in counts.items()}
+
+    def scores(text):
+        words = [word for word in text.split() if word in known]
+        return {
+            label: math.log(len(texts[label]))
+            + sum(math.log((counts[label][word] + 1) / sizes[label]) for word in words)
+            for label in texts
+        }
+
+    return scores
+
+
+def report(work):
+    """Print the accuracy of the models and of two baselines, with standard errors."""
+    labels = lines_of(work / "labels")
+    test = lines_of(work / "test")
+    right = lines_of(work / "right")
+    texts = {label: lines_of(work / f"{label}.txt") for label in labels}
+    scores = [dict.fromkeys(labels, 0.0) for _ in test]
+    for label in labels:
+        lines = lines_of(work / f"{label}.json")
+        for score, line in zip(scores, lines, strict=True):
+            score[label] = json.loads(line)["log_probability"] + math.log(len(texts[label]))
+    words = naive_bayes(texts)
+    chosen = {
+        "charlstm": [max(score, key=score.get) for score in scores],
+        "naive Bayes": [max(s, key=s.get) for s in map(words, test)],
+        "majority class": [max(labels, key=lambda label: len(texts[label]))] * len(test),
+    }
+    shares = {}
+    for name, found in chosen.items():
+        share = sum(a == b for a, b in zip(found, right, strict=True)) / len(right)
+        shares[name] = f"{share:.1%}"
+        print(f"{name:15} {share:6.1%} ± {100 * (share * (1 - share) / len(right)) ** 0.5:.1f}")
+    print(f"Of {len(test)} texts, charlstm labels {shares['charlstm']} correctly", end=", ")
+    print(f"and naive Bayes on words {shares['naive Bayes']}.")
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    {"make": make, "divide": divide, "report": report}[command](*map(Path, arguments))

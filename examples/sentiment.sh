@@ -1,0 +1,31 @@
+#!/bin/sh
+# Label texts, such as reviews as positive or negative, with one language model per label.
+#
+# Usage: sh examples/sentiment.sh [TABLE]
+# TABLE has a header line, and then a label, a tab and a text per line, in random order. Without it,
+# the script makes up remarks on films. The last fifth (at most 1,000 lines) is tested. Each model
+# starts from english and learns the texts of its label. MINUTES sets the time for training the first.
+set -eu
+here=$(dirname -- "$0")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ $# -gt 0 ]; then
+    cat -- "$1"
+else
+    python3 "$here/sentiment.py" make
+fi > "$work/table"
+python3 "$here/sentiment.py" divide "$work" "$work/table"
+
+# The first model trains for MINUTES, the others read their texts as often, with equal settings.
+length=--minutes amount=${MINUTES:-0.75}
+while IFS= read -r label; do
+    charlstm train "$work/$label.txt" --lines --from english "$length" "$amount" \
+        --warmup-steps 20 --dropout 0 --sample-every 0 --json -o "$work/model-$label" > "$work/run"
+    length=--epochs amount=$(sed 's/.*"epochs":\([^,]*\),.*/\1/' "$work/run")
+    charlstm score "$work/model-$label" "$work/test" --json -q > "$work/$label.json"
+done < "$work/labels"
+
+# The label whose model finds the text most probable is chosen.
+python3 "$here/sentiment.py" report "$work"
