@@ -3,7 +3,7 @@
 import json
 import random
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 AT_ONCE = 5  # suggestions
@@ -75,9 +75,10 @@ def compare(old, new, typed, suggested):
     frequent = [
         [line for line in common if line.startswith(start)][:AT_ONCE] for start in lines_of(typed)
     ]
-    samples = map(json.loads, lines_of(suggested))
-    texts = [sample["prompt"] + sample["text"] for sample in samples]
-    model = [texts[first : first + AT_ONCE] for first in range(0, len(texts), AT_ONCE)]
+    found = defaultdict(list)
+    for sample in map(json.loads, lines_of(suggested)):
+        found[sample["prompt"]].append(sample["prompt"] + sample["text"])
+    model = [found[start][:AT_ONCE] for start in lines_of(typed)]
     print("The right line is among five suggestions after a third of it was typed:")
     shares = {}
     for name, suggestions in {"model": model, "frequent lines": frequent}.items():
