@@ -20,23 +20,23 @@ def make():
     skies = ["raining", "snowing", "sunny", "windy"]
     for _ in range(1500):
         place, food, sky = draw.choice(places), draw.choice(foods), draw.choice(skies)
-        hour, few = draw.randrange(1, 12), draw.choice
+        hour, one_of = draw.randrange(1, 12), draw.choice
         talks = [
-            f"""Ann: {few(["hi", "hey", "hello"])}, shall we meet at {place} at {hour}?
-Ben: ok, {place} at {hour} {few(["is fine", "works for me", "it is"])}""",
+            f"""Ann: {one_of(["hi", "hey", "hello"])}, shall we meet at {place} at {hour}?
+Ben: ok, {place} at {hour} {one_of(["is fine", "works for me", "it is"])}""",
             f"""Ann: can we meet at {hour}?
-Ben: {few(["that", f"{hour}"])} is too early, can we say {hour + 1}?
+Ben: {one_of(["that", f"{hour}"])} is too early, can we say {hour + 1}?
 Ann: {hour + 1} then
-Ben: {few(["thanks", "good"])}, see you at {hour + 1}""",
-            f"""Ann: I feel like {food} {few(["today", "tonight", "for once"])}
-Ben: {few(["great", "again", "why not"])}! I'll buy what we need for {food}""",
-            f"""Ben: {few(["sorry", "oh no"])}, the bus is late, are you at {place} already?
-Ann: {few(["yes", "almost", "not yet"])}, take your time
+Ben: {one_of(["thanks", "good"])}, see you at {hour + 1}""",
+            f"""Ann: I feel like {food} {one_of(["today", "tonight", "for once"])}
+Ben: {one_of(["great", "again", "why not"])}! I'll buy what we need for {food}""",
+            f"""Ben: {one_of(["sorry", "oh no"])}, the bus is late, are you at {place} already?
+Ann: {one_of(["yes", "almost", "not yet"])}, take your time
 Ben: thanks, I'll be at {place} at {hour}""",
             f"""Ann: is it {sky} where you are?
-Ben: {few(["yes", "no, not", "a bit"])} {sky} here""",
+Ben: {one_of(["yes", "no, not", "a bit"])} {sky} here""",
         ]
-        print(few(talks))
+        print(one_of(talks))
 
 
 def clean():
@@ -57,7 +57,7 @@ def clean():
 def bits_of(path, speaker):
     """Return the bits and characters of each message of the speaker, without the name."""
     found, start = [], len(speaker) + 1
-    for line in map(json.loads, Path(path).read_text().splitlines()):
+    for line in map(json.loads, Path(path).read_text().split("\n")[:-1]):
         text = line["text"]
         if text.startswith(f"{speaker}:") and len(text) > start:
             position, nats = 0, 0.0

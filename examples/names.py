@@ -52,7 +52,7 @@ def share_of(names, held):
 
 def compare(train, held, new):
     """Print how many inventions of the model and of a Markov chain are real names."""
-    train, held, new = (set(Path(path).read_text().splitlines()) for path in (train, held, new))
+    train, held, new = ({*Path(path).read_text().split("\n")[:-1]} for path in (train, held, new))
     chain_new = chain_names(train, len(new))
     (model, error), (chain, chain_error) = share_of(new, held), share_of(chain_new, held)
     print(f"\nInventions that are real, among the {len(held):,} names that were held out:")
