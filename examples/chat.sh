@@ -3,8 +3,9 @@
 #
 # Usage: sh examples/chat.sh [FILE [SPEAKER]]
 # FILE is an exported chat with lines such as "Ann: hello", with or without a date before the name.
-# Without it, the script makes up a chat. SPEAKER is by default the one who says most. Each line
-# that you type gets an answer, and Ctrl-D ends the chat. MINUTES sets the time for training.
+# Without it, the script makes up a chat. SPEAKER is by default the one who says most in the last
+# tenth. Each line that you type gets an answer, and Ctrl-D ends the chat. MINUTES sets the time
+# for training.
 set -eu
 here=$(dirname -- "$0")
 work=$(mktemp -d)
@@ -22,10 +23,12 @@ lines=$(wc -l < "$work/chat")
 head -n $((lines - lines / 10)) "$work/chat" > "$work/old"
 tail -n $((lines / 10)) "$work/chat" | head -n 1000 > "$work/new"
 
-# All names, the one who says most first.
-cut -d : -f 1 "$work/chat" | sort | uniq -c | sort -k 1,1nr | sed 's/^ *[0-9]* //' > "$work/names"
+# The names in these last messages, the one who says most first.
+cut -d : -f 1 "$work/new" | sort | uniq -c | sort -k 1,1nr | sed 's/^ *[0-9]* //' > "$work/names"
 speaker=${2:-$(head -n 1 "$work/names")}
 you=$(grep -vxF -e "$speaker" "$work/names" | head -n 1)
+grep -qxF -e "$speaker" "$work/names" ||
+    { echo "$0: $speaker has no message in the last tenth of the chat." >&2; exit 1; }
 
 charlstm train "$work/old" --minutes "${MINUTES:-2}" --sample-every 0 -o "$work/model" \
     > "$work/path"

@@ -117,6 +117,9 @@ def test_a_chat_of_ones_own_has_another_speaker(tmp_path):
     output = run("chat.sh", "export.txt", "'Tom B.'", folder=tmp_path)
     assert "of 20 held-out messages by Tom B.:" in output
     assert "You are Eve, and Tom B. answers." in output
+    done = in_a_shell(f"sh '{EXAMPLES}/chat.sh' export.txt Tom", tmp_path)
+    assert done.returncode == 1
+    assert "Tom has no message in the last tenth of the chat." in done.stderr
 
 
 @pytest.mark.slow
