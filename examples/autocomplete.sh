@@ -1,0 +1,37 @@
+#!/bin/sh
+# Complete whole lines of a shell history, or of a list of queries.
+#
+# Usage: sh examples/autocomplete.sh [FILE]
+# FILE has one command or query per line, the oldest first, such as ~/.bash_history or
+# ~/.zsh_history. Without it, the script makes up a history. The model learns all lines but the
+# last tenth (at most 500 lines). Of each of these a third is typed, and five lines are suggested.
+# MINUTES sets the time for training.
+set -eu
+here=$(dirname -- "$0")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# Shells may note the time before or above each command.
+if [ $# -gt 0 ]; then
+    cat -- "$1"
+else
+    python3 "$here/autocomplete.py" make
+fi | tr -d '\r' |
+    sed -e 's/^: [0-9]*:[0-9]*;//' -e '/^#[0-9]*$/d' -e 's/[[:space:]]*$//' -e '/^$/d' \
+        > "$work/history"
+
+lines=$(wc -l < "$work/history")
+[ "$lines" -ge 200 ] || { echo "$0: give a history of at least 200 lines." >&2; exit 1; }
+new=$((lines / 10))
+[ "$new" -le 500 ] || new=500
+head -n $((lines - new)) "$work/history" > "$work/old"
+tail -n "$new" "$work/history" > "$work/new"
+
+charlstm train "$work/old" --lines --minutes "${MINUTES:-2}" --sample-every 0 \
+    -o "$work/model" > "$work/path"
+
+python3 "$here/autocomplete.py" type "$work/new" > "$work/typed"
+charlstm generate "$work/model" --prompts "$work/typed" --beam 8 --count 5 --length 100 --json -q \
+    > "$work/suggested"
+python3 "$here/autocomplete.py" compare "$work/old" "$work/new" "$work/typed" "$work/suggested"

@@ -1,0 +1,39 @@
+"""Compare the keystrokes saved by a model and by word frequencies: keyboard.py OLD NEW FIGURES.
+
+Before each character, the keyboard shows three words that begin with the typed characters. A tap
+on one of them writes the rest of the word and the space after it. FIGURES is the JSON of
+`charlstm evaluate`, which types in the same way.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+WORD = re.compile(r"(?<![\w'’])(?:[^\W\d_]+(?:['’][^\W\d_]+)*|\d+)")
+
+
+def keystrokes(word, common):
+    """Return the keystrokes for a word and its space; ``common`` has words by frequency."""
+    for typed in range(len(word)):
+        common = [other for other in common if other.startswith(word[:typed])]
+        if word in [other for other in common if len(other) > typed][:3]:
+            return typed + 1
+    return len(word) + 1
+
+
+old, new, figures = (Path(path).read_text() for path in sys.argv[1:])
+common = [word for word, _ in Counter(WORD.findall(old)).most_common()]
+words = Counter(WORD.findall(new))
+aided = sum(count * keystrokes(word, common) for word, count in words.items())
+saved = 1 - aided / sum(count * (len(word) + 1) for word, count in words.items())
+model = json.loads(figures)
+share, error = model["keystrokes_saved"], model["keystrokes_saved_standard_error"]
+print("\nKeystrokes saved by three suggestions:")
+print(f"model             {share:.1%} ± {error:.1%} of {model['sample']:,} words")
+print(f"word frequencies  {saved:.1%} of {words.total():,} words\n")
+if share > saved + 2 * error:
+    print(f"The model saves {share - saved:.1%} more of all keystrokes than frequent words do.")
+else:
+    print("The model doesn't save more than frequent words do. It needs more text or more time.")

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Suggest the next word, as the keyboard of a phone does, and measure the keystrokes saved.
+#
+# Usage: sh examples/keyboard.sh [FILE [CHECKPOINT]]
+# FILE is a text of your own, such as your sent mail, of at least 200 lines. Without it, the text
+# is Python's documentation. With CHECKPOINT, such as english, training starts from that model.
+# MINUTES sets the time for training.
+set -eu
+here=$(dirname -- "$0")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ $# -gt 0 ]; then
+    cat -- "$1"
+else
+    python3 -c '
+import pydoc_data.topics
+print(*pydoc_data.topics.topics.values(), sep="\n")'
+fi | tr -d '\r' > "$work/text"
+
+# The last tenth is held out. Of this, about 10,000 characters are typed.
+lines=$(wc -l < "$work/text")
+[ "$lines" -ge 200 ] || { echo "$0: give a text of at least 200 lines." >&2; exit 1; }
+head -n $((lines - lines / 10)) "$work/text" > "$work/old"
+tail -n $((lines / 10)) "$work/text" | awk '{ print; n += length } n > 10000 { exit }' > "$work/new"
+
+charlstm train "$work/old" ${2:+--from "$2"} --minutes "${MINUTES:-2}" --sample-every 0 \
+    -o "$work/model" > "$work/path"
+
+typed=$(awk 'NF > 5 { print $1, $2; exit }' "$work/new")
+echo "Suggestions after \"$typed\" (probability, word):"
+charlstm predict "$work/model" "$typed " --top 3 --words-only -q
+
+# All words are typed, because the sample is larger than the text.
+charlstm evaluate "$work/model" "$work/new" --sample 1000000 --json -q > "$work/figures"
+python3 "$here/keyboard.py" "$work/old" "$work/new" "$work/figures"

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Invent names, or other short words, that match a pattern and are not in a list.
+#
+# Usage: sh examples/names.sh [FILE [REGEX]]
+# FILE has one name per line, at least 1,000. Without it, the list is the English words in Python's
+# documentation. REGEX is what inventions must match, by default any 5 to 9 characters. MINUTES
+# sets the time for training.
+set -eu
+here=$(dirname -- "$0")
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ $# -gt 0 ]; then
+    cat -- "$1"
+else
+    python3 "$here/names.py" words
+fi | tr -d '\r' | sed '/^$/d' | LC_ALL=C sort -u > "$work/list"
+regex=${2:-'.{5,9}'}
+
+names=$(wc -l < "$work/list")
+[ "$names" -ge 1000 ] || { echo "$0: give a list of at least 1,000 names." >&2; exit 1; }
+
+# The model doesn't see every tenth name. A plausible invention may be one of these.
+awk -v held="$work/held" 'NR % 10 { print; next } { print > held }' "$work/list" > "$work/train"
+
+charlstm train "$work/train" --lines --minutes "${MINUTES:-2}" --sample-every 0 \
+    -o "$work/model" > "$work/path"
+
+echo "New names that match $regex:"
+charlstm generate "$work/model" --match "$regex" --novel --unique --against "$work/held" \
+    --count 10 --seed 1 -q
+
+charlstm generate "$work/model" --novel --unique --count 10000 --seed 1 -q > "$work/new"
+python3 "$here/names.py" compare "$work/train" "$work/held" "$work/new"

@@ -1,0 +1,179 @@
+"""The examples on names, lines, keyboards, chats, logs and series run with a shortened training."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.processes import in_a_shell
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FIGURE = r"\s+(-?\d+(?:\.\d+)?)"
+
+
+def run(script: str, *arguments: str, folder: Path, stdin: str = "/dev/null") -> str:
+    """Run a script in another folder with almost no training, and return its output."""
+    line = " ".join(["sh", f"'{EXAMPLES}/{script}'", *arguments, "<", stdin])
+    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(folder))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not [*folder.glob("tmp*")]  # The work files are removed.
+    return done.stdout
+
+
+def figures(output: str, *names: str) -> list[float]:
+    """Return the number that follows each name at the start of a line."""
+    found = [re.search(f"^{name}{FIGURE}", output, re.MULTILINE) for name in names]
+    assert all(found), output
+    return [float(match[1]) for match in found if match]
+
+
+def sentence(output: str) -> str:
+    """Return the last line, which is a sentence about the result."""
+    last = output.splitlines()[-1]
+    assert last.endswith(".")
+    return last
+
+
+@pytest.mark.slow
+def test_words_are_invented(tmp_path):
+    output = run("names.sh", folder=tmp_path)
+    invented = output.split("\n\n")[0].splitlines()[1:]
+    assert len(invented) == 10
+    assert all(re.fullmatch(".{5,9}", word) for word in invented)
+    model, chain = figures(output, "model", "Markov chain")
+    assert model < chain  # It has hardly been trained.
+    assert sentence(output).startswith("The model invents real names less often")
+
+
+@pytest.mark.slow
+def test_names_of_ones_own_match_a_pattern(tmp_path):
+    draw = random.Random(1)
+    names = {"".join(draw.choices("abei", k=draw.randrange(3, 9))) for _ in range(3000)}
+    (tmp_path / "my names").write_text("".join(f"{name}\r\n" for name in sorted(names)))
+    output = run("names.sh", "'my names'", "'b[abei]{5}'", folder=tmp_path)
+    invented = output.split("\n\n")[0].splitlines()[1:]
+    assert all(re.fullmatch("b[abei]{5}", name) for name in invented)
+    assert not names & {*invented}
+
+
+@pytest.mark.slow
+def test_a_made_up_history_is_completed(tmp_path):
+    output = run("autocomplete.sh", folder=tmp_path)
+    (frequent,) = figures(output, "frequent lines")
+    assert 20 < frequent < 80
+    assert sentence(output).startswith("The model finds")
+
+
+@pytest.mark.slow
+def test_a_history_of_ones_own_is_completed(tmp_path):
+    lines = [f": 17000{n:05}:0;git commit -m 'naïve {n % 4}'  \n" for n in range(300)]
+    (tmp_path / ".zsh_history").write_text("".join(lines))
+    output = run("autocomplete.sh", ".zsh_history", folder=tmp_path)
+    assert figures(output, "frequent lines", "  seen before") == [100.0, 0.0]
+
+
+@pytest.mark.slow
+def test_keystrokes_are_saved(tmp_path):
+    output = run("keyboard.sh", folder=tmp_path)
+    _, frequent = figures(output, "model", "word frequencies")
+    assert 35 < frequent < 60
+    assert sentence(output)
+
+
+@pytest.mark.slow
+def test_the_two_keyboards_type_the_same_words_of_ones_own_mail(tmp_path):
+    text = "Don't worry, it's été or the 3rd of May.\nSee you at 10, yours, Ann O'Neil\n" * 200
+    (tmp_path / "mail.txt").write_text(text)
+    output = run("keyboard.sh", "mail.txt", "english", folder=tmp_path)
+    first, second = re.findall(r"of ([\d,]+) words", output)
+    assert first == second
+    model, frequent = figures(output, "model", "word frequencies")
+    assert model > 10
+    assert frequent > 10
+
+
+@pytest.mark.slow
+def test_a_made_up_chat_is_answered(tmp_path):
+    (tmp_path / "lines").write_text("is it windy?\nbye\n")
+    output = run("chat.sh", folder=tmp_path, stdin="lines")
+    context, alone = figures(output, "after the conversation", "without it")
+    assert math.isclose(context, alone, rel_tol=0.1)  # It has hardly been trained.
+    said = output.partition("You are Ann, and Ben answers. Ctrl-D ends the chat.\n")[2]
+    assert len(re.findall("^Ben:", said, re.MULTILINE)) == 2
+
+
+@pytest.mark.slow
+def test_a_chat_of_ones_own_has_another_speaker(tmp_path):
+    talk = "".join(
+        f"[{1 + n % 28:02}/03/26, 10:{n % 60:02}:00] Eve: lunch at {n % 12}?\n"
+        f"[{1 + n % 28:02}/03/26, 10:{n % 60:02}:30] Tom B.: yes: at {n % 12}\nsee you\n"
+        for n in range(200)
+    )
+    (tmp_path / "export.txt").write_text(talk)
+    output = run("chat.sh", "export.txt", "'Tom B.'", folder=tmp_path)
+    assert "of 20 held-out messages by Tom B.:" in output
+    assert "You are Eve, and Tom B. answers." in output
+    done = in_a_shell(f"sh '{EXAMPLES}/chat.sh' export.txt Tom", tmp_path)
+    assert done.returncode == 1
+    assert "Tom has no message in the last tenth of the chat." in done.stderr
+
+
+@pytest.mark.slow
+def test_odd_lines_are_found(tmp_path):
+    output = run("oddlines.sh", folder=tmp_path)
+    model, words = figures(output, "model", "words never seen")
+    assert 0.4 < model < 1
+    assert 0.6 < words < 0.9
+    assert sentence(output).startswith("The model puts an odd line above a usual one")
+
+
+@pytest.mark.slow
+def test_odd_lines_of_ones_own_log_are_found(tmp_path):
+    lines = [
+        f"May 20 10:{n // 60:02}:{n % 60:02} host cron[{n}]: job {n % 7}\n" for n in range(2000)
+    ]
+    (tmp_path / "my.log").write_text("".join(lines))
+    output = run("oddlines.sh", "my.log", folder=tmp_path)
+    assert " of 1000:" in output
+    assert 0.4 < figures(output, "model")[0] <= 1
+
+
+@pytest.mark.slow
+def test_a_made_up_series_is_forecast(tmp_path):
+    output = run("forecast.sh", folder=tmp_path)
+    model, before = figures(output, "median of the samples", "same month of the year before")
+    assert model < 2 * before
+    assert re.search(r"^Dec( +[\d.]+){4}$", output.replace(" to", ""), re.MULTILINE)
+    assert sentence(output).startswith("This is a demonstration")
+
+
+@pytest.mark.slow
+def test_a_series_of_ones_own_is_forecast(tmp_path):
+    years = [[2000 + year, *(year + month / 2 for month in range(12))] for year in range(12)]
+    (tmp_path / "series.csv").write_text("".join(",".join(map(str, y)) + "\n" for y in years))
+    output = run("forecast.sh", "series.csv", folder=tmp_path)
+    assert figures(output, "same month of the year before") == [1.0]
+    assert "Mean absolute error of 36 months" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["names", "autocomplete", "keyboard", "chat", "oddlines"])
+def test_a_short_or_missing_file_is_an_error(tmp_path, script):
+    (tmp_path / "short.txt").write_text("Ann: hello\n" * 5)
+    for name in ("short.txt", "nowhere.txt"):
+        done = in_a_shell(f"sh '{EXAMPLES}/{script}.sh' {name}", tmp_path, TMPDIR=str(tmp_path))
+        assert done.returncode == 1
+        assert re.search(rf"{script}\.sh: give a \w+ of at least [\d,]+ \w+\.", done.stderr)
+        assert not [*tmp_path.glob("tmp*")]
+
+
+@pytest.mark.slow
+def test_a_short_series_is_an_error(tmp_path):
+    (tmp_path / "short.txt").write_text("1 2 3\n" * 20)
+    done = in_a_shell(f"sh '{EXAMPLES}/forecast.sh' short.txt", tmp_path)
+    assert done.returncode == 1
+    assert "at least 8 lines with 12 numbers each" in done.stderr
