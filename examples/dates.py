@@ -2,7 +2,7 @@
 
 python3 dates.py make                 prints made-up pairs, with a tab between the two forms
 python3 dates.py divide WORK PAIRS    WORK/learn, WORK/prompts and WORK/right
-python3 dates.py report WORK          WORK/answers, from `charlstm generate --json`
+python3 dates.py report WORK          WORK/answers-*, from `charlstm generate --json`
 """
 
 import json
@@ -63,26 +63,29 @@ def report(work):
     """Print the share of exact answers, and of those that copy the most similar known pair."""
     known = dict(pairs_of(work / "learn"))
     right = pairs_of(work / "right")
-    with open(work / "answers", encoding="utf-8") as lines:
-        answers = [json.loads(line)["text"].strip() for line in lines]
+    methods = {}
+    for network, name in (("attention", "with attention"), ("plain", "without")):
+        with open(work / f"answers-{network}", encoding="utf-8") as lines:
+            methods[name] = [json.loads(line)["text"].strip() for line in lines]
     parts = {given: trigrams(given) for given in known}
     nearest = []
     for given, _ in right:
         shared = {other: len(trigrams(given) & part) for other, part in parts.items()}
         nearest.append(known[max(shared, key=shared.get)])
-    methods = {"charlstm": answers, "nearest pair": nearest}
+    methods["nearest pair"] = nearest
     shares = {}
     for name, given in methods.items():
         hits = [a == wanted for a, (_, wanted) in zip(given, right, strict=True)]
         share = shares[name] = sum(hits) / len(hits)
-        print(f"{name:12} {share:6.1%} ± {100 * (share * (1 - share) / len(hits)) ** 0.5:.1f}")
-    pairs = zip(right, answers, strict=True)
+        print(f"{name:14} {share:6.1%} ± {100 * (share * (1 - share) / len(hits)) ** 0.5:.1f}")
+    pairs = zip(right, methods["with attention"], strict=True)
     for (given, wanted), answer in [pair for pair in pairs if pair[0][1] != pair[1]][:3]:
         print(f"wrong: {given!r} became {answer[:40]!r} instead of {wanted!r}")
     print(
-        f"Of {len(right)} unseen texts, charlstm rewrites {shares['charlstm']:.0%} exactly;", end=""
+        f"Of {len(right)} unseen texts, the network with attention rewrites "
+        f"{shares['with attention']:.0%} exactly, the one without {shares['without']:.0%}; the "
+        f"answer of the most similar pair is right for {shares['nearest pair']:.0%}."
     )
-    print(f" the answer of the most similar pair is right for {shares['nearest pair']:.0%}.")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 #
 # Usage: sh examples/dates.sh [PAIRS]
 # Each line of PAIRS has a text, a tab, and the text that it becomes. Without it, the script makes up
-# dates in nine forms. A tenth of the pairs (at most 500) is tested, the others are learned. MINUTES
-# sets the time for training.
+# dates in nine forms. A tenth of the pairs (at most 500) is tested, the others are learned, by a
+# network with attention and by one without. MINUTES sets the time for training each.
 set -eu
 here=$(dirname -- "$0")
 work=$(mktemp -d)
@@ -18,10 +18,17 @@ else
 fi > "$work/pairs"
 python3 "$here/dates.py" divide "$work" "$work/pairs"
 
-charlstm train "$work/learn" --lines --format text --minutes "${MINUTES:-2}" \
-    --sample-every 0 -o "$work/model" > "$work/path"
+for network in attention plain; do
+    option=
+    [ "$network" = plain ] || option=--attention
+    charlstm train "$work/learn" --lines --format text --minutes "${MINUTES:-1.25}" \
+        ${option:+"$option"} --sample-every 0 -o "$work/$network" > "$work/path"
 
-# The model continues each text and its tab with the most probable characters.
-charlstm generate "$work/model" --prompts "$work/prompts" --temperature 0 --length 200 \
-    --json -q > "$work/answers"
+    # The model continues each text and its tab with the most probable characters.
+    charlstm generate "$work/$network" --prompts "$work/prompts" --temperature 0 --length 200 \
+        --json -q > "$work/answers-$network"
+done
 python3 "$here/dates.py" report "$work"
+
+# Translation is the same task with longer texts and far more words. The network would have to keep
+# a whole sentence, and learn from millions of pairs which words belong together.
