@@ -45,8 +45,7 @@ def measure() -> dict[str, Any]:
     states = []
     for token_id in model.tokenizer.encode_beginning(TEXT).tolist():
         _, state = model.engine.step(np.array([token_id]), state)
-        _, cells = np.split(state.parts[0][:, 0], 2)  # [layers, units]
-        states.append(np.tanh(cells))
+        states.append(np.tanh(state.cells[:, 0]))  # [layers, units]
     after = np.stack(states[1:])  # the first is the state before the text
     units = []
     for layer, unit, follows in UNITS:

@@ -61,13 +61,22 @@ def random_weights(config):
 
 
 @cache
-def random_model(precision, vocab_size=CHARS.vocab_size):
-    """Return the engine of a network of fixed size that rarely ends documents."""
-    config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
+def random_model(precision, vocab_size=CHARS.vocab_size, attention=None):
+    """Return the engine of a network of fixed size that rarely ends documents.
+
+    In int8 it has attention by default, so that its state consists of several arrays.
+    """
+    if attention is None:
+        attention = 5 if precision == "int8" else 0
+    config = ModelConfig(
+        vocab_size=vocab_size, embedding=8, units=20, layers=2, attention=attention
+    )
     rng = np.random.default_rng(1)
     shapes = expected_shapes(config)
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     weights["output/bias"][END_OF_DOCUMENT] -= 2  # so that texts are not too short
+    if attention:
+        weights["attention/output"] /= 10  # so that texts are not one repeated character
     return build_engine(config, weights, precision=precision, threads=1)
 
 

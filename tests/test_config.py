@@ -36,7 +36,7 @@ WHOLE = {  # field: least, greatest
         "embedding": (1, 16_384),
         "units": (1, 16_384),
         "layers": (1, 64),
-        "attention": (0, 1024),
+        "attention": (0, 256),
     },
     TrainConfig: {
         "seed": (0, 2**32 - 1),

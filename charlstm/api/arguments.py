@@ -12,6 +12,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 from msgspec import Meta
 
 from charlstm.errors import ConfigError
+from charlstm.prediction.gaps import MOST_FILLINGS
 from charlstm.similar_names import similar_argument
 from charlstm.validation import quoted
 
@@ -19,6 +20,7 @@ Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 
 NumberOfPredictions = Annotated[int, Meta(ge=1, le=1000)]
+NumberOfFillings = Annotated[int, Meta(ge=1, le=MOST_FILLINGS)]
 NumberOfWords = Annotated[int, Meta(ge=1, le=50)]
 NumberOfBeams = Annotated[int, Meta(ge=1, le=1024)]
 NumberOfAlternatives = Annotated[int, Meta(ge=0, le=1000)]

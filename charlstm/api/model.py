@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 from charlstm.api.arguments import (
+    NumberOfFillings,
     NumberOfPredictions,
     NumberOfThreads,
     NumberOfWords,
@@ -197,7 +198,7 @@ class LanguageModel(GeneratingModel):
         """
         texts = list_of_texts("text", text)
         check_text("gap", gap)
-        top = checked("top", top, NumberOfPredictions)
+        top = checked("top", top, NumberOfFillings)
         parts = [split_at_gaps(each, gap) for each in texts]
         for each, split in zip(texts, parts, strict=True):
             if len(split) == 1:

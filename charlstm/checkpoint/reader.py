@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 # Maximum size of each file in bytes, several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
 # Maximum absolute weight, so that sums of products can't overflow float32. Real ones are smaller.
-_LARGEST_WEIGHT = 1e15
+_LARGEST_WEIGHT = 1e12
 
 
 _EXPORTED = (".onnx", ".keras")

@@ -16,7 +16,7 @@ from charlstm.cli.prompts import UnknownOnce, lines_of_stdin, note_long
 from charlstm.cli.shares import show_share
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
-from charlstm.prediction.gaps import GAP, split_at_gaps
+from charlstm.prediction.gaps import GAP, MOST_FILLINGS, split_at_gaps
 from charlstm.validation import quoted
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ output = OptionGroup("Output")
 @checkpoint_argument()
 @click.argument("text", required=False, type=Text())
 @what.text("--gap", default=GAP, show_default=True, help="Text that marks a gap.")
-@what.count("-k", "--top", most=1000, default=5, help="Maximum number of words for each gap.")
+@what.count(
+    "-k", "--top", most=MOST_FILLINGS, default=5, help="Maximum number of words for each gap."
+)
 @output.json("Print one JSON object. Texts read line by line always get one.")
 @output.quiet()
 @output.engine

@@ -105,7 +105,7 @@ output = OptionGroup("Output")
 @size.count(
     "--attention",
     bare=64,
-    most=1024,
+    most=256,
     show_default="none, 64 without a number",
     help="Let the top layer attend to its last N outputs. Helps with texts that repeat themselves "
     "exactly.",
@@ -113,7 +113,7 @@ output = OptionGroup("Output")
 @size.flag(
     "--bidirectional",
     help="Also train a network of the same size that reads the text from its end. With it, fill "
-    "finds more words. Training takes twice as long.",
+    "finds the right word more often. Training takes twice as long.",
 )
 @budget.number(
     "--epochs",

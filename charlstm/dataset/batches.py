@@ -114,8 +114,7 @@ class Streams:
 
     @cached_property
     def _is_cut(self) -> bool:
-        # Only the last document can be cut. Read from the end, no text leads to the cut.
-        return not self.backward and bool(self.ids[-1] != END_OF_DOCUMENT)
+        return bool(self.ids[-1] != END_OF_DOCUMENT)
 
     @cached_property
     def _ring(self) -> StoredIds:

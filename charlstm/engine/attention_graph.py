@@ -14,15 +14,15 @@ import numpy as np
 from charlstm.arrays import Floats, Weights
 from charlstm.config import ModelConfig
 from charlstm.engine.integer_product import ACTIVATION_LEVELS, ZERO_POINT, product, quantized
-from charlstm.engine.onnx_graph import FLOAT, INT8, UINT8, OnnxGraph, Value
+from charlstm.engine.onnx_graph import FLOAT, UINT8, OnnxGraph, Value
 
 _OUTSIDE = -1e9  # the score of an empty place in the window, whose weight is then exactly 0
 _LEAST_SCALE = 1e-30  # so that a row of zeros can be divided by its scale
-_LARGEST_WEIGHT = 255  # the integer that the largest weight of a row is quantized to
+_SHARE_LEVELS = 255  # the integer that the largest share of a row is quantized to
 
 
 def add_float32(graph: OnnxGraph, config: ModelConfig, weights: Weights, outputs: str) -> str:
-    """Add the attention to outputs [T, B, units], and return them with what they attend to.
+    """Add the attention to outputs [T, B, units], and return its results in the same shape.
 
     A step is the same for any T, so that the results have the same bits.
     """
@@ -35,7 +35,9 @@ def add_float32(graph: OnnxGraph, config: ModelConfig, weights: Weights, outputs
     step = OnnxGraph("step_")
     own = step.reshape(latest.name, -1, 1, units)
     after, count = _moved(step, config, window.name, filled.name, own, "window_after")
-    scores = step.add("MatMul", after, step.reshape(query.name, -1, units, 1))
+    # With the window on the left, threads would share its rows, and the bits would depend on them.
+    columns = step.add("Transpose", after, perm=[0, 2, 1])
+    scores = step.add("MatMul", step.reshape(query.name, -1, 1, units), columns)
     shares = _shares(step, config, scores, count)
     mean = step.add("MatMul", shares, after)
     context = Value("context", FLOAT, (batch, units))
@@ -82,23 +84,24 @@ def add_int8(
     projected = product(graph, integers, weights["attention/query"])
     query = graph.add("MatMul", projected, graph.constant(keys_for_queries(config, weights)))
     column, scale = _scaled(graph, graph.reshape(query, -1, units, 1), axis=1)
-    zero = graph.constant(ZERO_POINT, np.uint8)
-    signed = graph.add("Cast", column, to=INT8)
-    sums = graph.add("Cast", graph.add("MatMulInteger", window, signed, zero), to=FLOAT)
-    scores = graph.add("Mul", sums, _divided(graph, scale, ACTIVATION_LEVELS))
+    # Both factors are unsigned: sums of unsigned x signed saturate on x86 without VNNI.
+    middle = graph.constant(ZERO_POINT, np.uint8)
+    sums = graph.add("MatMulInteger", window, _unsigned(graph, column), middle, middle)
+    scaled = _divided(graph, scale, ACTIVATION_LEVELS)
+    scores = graph.add("Mul", graph.add("Cast", sums, to=FLOAT), scaled)
     shares = _shares(graph, config, scores, filled)
-    row, step = _scaled(graph, shares, axis=2, levels=_LARGEST_WEIGHT)
-    unsigned = graph.add("Cast", row, to=UINT8)
-    none = graph.constant(0, np.uint8)
-    means = graph.add("Cast", graph.add("MatMulInteger", unsigned, window, none, zero), to=FLOAT)
-    context = graph.add("Mul", means, _divided(graph, step, ACTIVATION_LEVELS))
+    levels, share = _scaled(graph, shares, axis=2, levels=_SHARE_LEVELS)
+    zero = graph.constant(0, np.uint8)
+    whole = graph.add("Cast", levels, to=UINT8)
+    sums = graph.add("MatMulInteger", whole, window, zero, middle)
+    scaled = _divided(graph, share, ACTIVATION_LEVELS)
+    context = graph.add("Mul", graph.add("Cast", sums, to=FLOAT), scaled)
     added = product(
         graph, graph.reshape(quantized(graph, context), 1, -1, units), weights["attention/output"]
     )
-    attended, range_of = _scaled(graph, graph.add("Add", output, added), axis=2)
-    shifted = graph.add("Add", attended, graph.constant(ZERO_POINT))
-    in_units = product(graph, graph.add("Cast", shifted, to=UINT8), matrix, activation_levels=1)
-    return graph.add("Mul", in_units, range_of)
+    levels, scale = _scaled(graph, graph.add("Add", output, added), axis=2)
+    projected = product(graph, _unsigned(graph, levels), matrix, activation_levels=1)
+    return graph.add("Mul", projected, scale)
 
 
 def keys_for_queries(config: ModelConfig, weights: Weights) -> Floats:
@@ -115,7 +118,11 @@ def _moved(
     latest: str,
     *names: str,
 ) -> tuple[str, str]:
-    """Move the window by one output, [B, 1, units]; return it and how many are in it."""
+    """Move the window [B, N, units] by one output [B, 1, units].
+
+    Returns:
+        The window after that, and the number of its outputs that belong to the text, [B, 1].
+    """
     first, last, axis = (graph.constant([n], np.int64) for n in (1, config.attention, 1))
     rest = graph.add("Slice", window, first, last, axis)
     after = graph.add("Concat", rest, latest, axis=1, name=names[0])
@@ -125,7 +132,14 @@ def _moved(
 
 
 def _shares(graph: OnnxGraph, config: ModelConfig, scores: str, filled: str) -> str:
-    """Return the softmax, [B, 1, N], of the scores of places that are filled."""
+    """Return the softmax, float32 [B, 1, N], of the scores of places that are filled.
+
+    Args:
+        graph: the graph.
+        config: the sizes of the network.
+        scores: float32, N for each row.
+        filled: the number of places that are filled, float32 [B, 1].
+    """
     size = config.attention
     places = graph.constant(np.arange(size)[np.newaxis, np.newaxis])
     empty = graph.add("Sub", graph.constant(float(size)), graph.reshape(filled, -1, 1, 1))
@@ -138,7 +152,12 @@ def _shares(graph: OnnxGraph, config: ModelConfig, scores: str, filled: str) -> 
 def _scaled(
     graph: OnnxGraph, value: str, axis: int, levels: int = ACTIVATION_LEVELS
 ) -> tuple[str, str]:
-    """Return a value as whole numbers up to ``levels``, and the scale of each row."""
+    """Divide float32 numbers by a scale, so that the largest along an axis becomes ``levels``.
+
+    Returns:
+        The quotients, rounded to whole numbers but still float32, and the scales, with length 1
+        along the axis.
+    """
     largest = graph.add(
         "ReduceMax", graph.add("Abs", value), graph.constant([axis], np.int64), keepdims=1
     )
@@ -146,5 +165,11 @@ def _scaled(
     return graph.add("Round", graph.add("Div", value, scale)), scale
 
 
+def _unsigned(graph: OnnxGraph, levels: str) -> str:
+    """Return whole numbers from -127 to 127 as uint8 with the zero point."""
+    return graph.add("Cast", graph.add("Add", levels, graph.constant(ZERO_POINT)), to=UINT8)
+
+
 def _divided(graph: OnnxGraph, value: str, by: float) -> str:
+    """Divide float32 numbers of any shape by a constant."""
     return graph.add("Mul", value, graph.constant(1 / by))

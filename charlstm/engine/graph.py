@@ -98,6 +98,12 @@ def interface(config: ModelConfig, precision: EnginePrecision) -> Interface:
     return Interface(tuple(inputs), (logits, *after))
 
 
+def zeros(value: Value, batch: int) -> NDArray[Any]:
+    """Return zeros for an input that has an axis ``batch``."""
+    shape = [batch if size == "batch" else int(size) for size in value.shape]
+    return np.zeros(shape, np.uint8 if value.kind == UINT8 else np.float32)
+
+
 def _add_float32_network(graph: OnnxGraph, config: ModelConfig, weights: Weights) -> None:
     old = graph.split("state", 2 * config.layers, axis=0)
     direction = graph.constant([1], np.int64)

@@ -16,7 +16,7 @@ import numpy as np
 from charlstm import metrics
 from charlstm.arrays import AnyIds, Doubles, Floats, Weights
 from charlstm.config import ModelConfig
-from charlstm.engine.graph import EnginePrecision, build_graph, interface
+from charlstm.engine.graph import EnginePrecision, build_graph, interface, zeros
 from charlstm.engine.state import State, joined
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
 
@@ -64,8 +64,8 @@ class Engine:
     ) -> None:
         self._graph = graph
         self.threads = threads or processor_count()
-        self._config = config
         given, returned = interface(config, precision)
+        self._parts = given[1:]
         self._inputs = [value.name for value in given]
         self._outputs = [value.name for value in returned]
         self.vocab_size = config.vocab_size
@@ -76,13 +76,7 @@ class Engine:
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first token, in ``batch`` rows."""
-        config = self._config
-        cells = np.zeros((2 * config.layers, batch, config.units), np.float32)
-        if not config.attention:
-            return State(cells)
-        kind = np.uint8 if self.precision == "int8" else np.float32
-        window = np.zeros((batch, config.attention, config.units), kind)
-        return State(cells, window, np.zeros((batch, 1), np.float32))
+        return State(*(zeros(part, batch) for part in self._parts))
 
     def step(self, ids: AnyIds, state: State) -> tuple[Floats, State]:
         """Read one token per row.
@@ -173,7 +167,7 @@ class Engine:
                 read, state = self.run(columns, state)
             left = int((lengths > stop).sum())
             logits[active[left:]] = read[left:, -1]
-            ended.append(state[left:])
+            ended.append(state[left:].copy())  # not views, which keep whole batches in memory
             order = np.concatenate([active[left:], order])
             active, state, start = active[:left], state[:left], stop
         return logits, joined(ended[::-1])[np.argsort(order)]

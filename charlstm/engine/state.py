@@ -63,9 +63,15 @@ class State:
         return State(cells * keep, outputs, filled * keep)
 
     @property
-    def numbers(self) -> int:
-        """The count of numbers in the state of a row."""
-        return sum(part.size for part in self.parts) // max(1, len(self))
+    def cells(self) -> Floats:
+        """The cell states, float32 [layers, B, units]."""
+        cells: Floats = np.split(self.parts[0], 2)[1]
+        return cells
+
+    @property
+    def floats(self) -> int:
+        """The memory of a row, in float32 numbers."""
+        return sum(part.nbytes for part in self.parts) // (4 * max(1, len(self)))
 
     def copy(self) -> State:
         """Return a copy, which keeps no larger arrays in memory."""

@@ -79,8 +79,8 @@ class Attention(keras.layers.Layer):
             window: the outputs before them.
 
         Returns:
-            The outputs with what they attend to, [time, batch, units] in their dtype, and the
-            window after them.
+            The outputs with the attention's results added, [time, batch, units] in their dtype,
+            and the window after them.
         """
         rows = tf.transpose(outputs, [1, 0, 2])
         reachable = tf.concat([tf.cast(window.outputs, rows.dtype), rows], 1)

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from charlstm.network.backend import keras, tf
 from charlstm.system.hardware import ProductType
 
-States = tuple[tf.Tensor, tf.Tensor]
+LayerStates = tuple[tf.Tensor, tf.Tensor]
 LoopResults = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
@@ -97,7 +97,7 @@ class FastLSTM(keras.layers.Layer):
     def call(
         self,
         inputs: tf.Tensor,
-        initial_state: States,
+        initial_state: LayerStates,
         keep: tf.Tensor,
         ids: tf.Tensor | None = None,
         recurrent: tf.Tensor | None = None,
@@ -154,7 +154,7 @@ class CudnnLSTM(keras.layers.LSTM):
     def call(
         self,
         sequences: tf.Tensor,
-        initial_state: States,
+        initial_state: LayerStates,
         keep: tf.Tensor,
         recurrent: tf.Tensor | None = None,
         training: bool = False,
@@ -200,7 +200,7 @@ def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
 
 def _loop(
     projected: tf.Tensor,
-    initial_state: States,
+    initial_state: LayerStates,
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     *,

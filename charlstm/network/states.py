@@ -38,7 +38,13 @@ def joined(parts: Sequence[States]) -> States:
 
 
 def chosen(condition: tf.Tensor, first: States, second: States) -> States:
-    """Return the rows of ``first`` where a condition, bool [rows], is true, else of ``second``."""
+    """Return the rows of ``first`` where a condition is true, and of ``second`` elsewhere.
+
+    Args:
+        condition: bool [rows].
+        first: states of as many rows.
+        second: states of as many rows.
+    """
     return {
         name: tf.where(_aligned(condition, state), state, second[name])
         for name, state in first.items()
@@ -46,10 +52,10 @@ def chosen(condition: tf.Tensor, first: States, second: States) -> States:
 
 
 def kept(states: States, keep: tf.Tensor) -> States:
-    """Return the states, with zeros in the rows where ``keep``, float32 [rows, 1], is 0."""
+    """Return states of some rows, with zeros where ``keep``, float32 [rows, 1], is 0."""
     return {name: state * _aligned(keep[:, 0], state) for name, state in states.items()}
 
 
 def _aligned(values: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-    """Return one value per row, with as many axes as a state."""
+    """Return values [rows] with as many axes as a state, all but the first of length 1."""
     return tf.reshape(values, [-1] + [1] * (len(state.shape) - 1))

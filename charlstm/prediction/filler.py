@@ -100,7 +100,7 @@ class Filler:
     def fill_text(self, text: str, *, gap: str = GAP, top: int = 5) -> FilledText:
         """Fill the gaps of a text in order, each with the best word for the one before in place.
 
-        What follows the next gap is not looked at.
+        Text after the next gap is ignored.
 
         Args:
             text: a text with gaps, or without any.
@@ -145,7 +145,7 @@ class Filler:
         if not inserts:
             return []
         if has_right:
-            lines, first = [left + insert + right for insert in inserts], not before + space
+            lines, first = [left + insert + right for insert in inserts], not (before or space)
             totals = self.totals(lines, keep=top, ends=ends, begins=begins, first=first)
         else:  # nothing shows where the word ends, so the beginning of a word would win
             chances = {each.append: each.probability for each in found}

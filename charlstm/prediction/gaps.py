@@ -7,6 +7,7 @@ import re
 from charlstm.errors import ConfigError
 
 GAP = "___"
+MOST_FILLINGS = 100  # words for a gap, which are examined as one batch
 
 
 def split_at_gaps(text: str, gap: str = GAP) -> list[str]:

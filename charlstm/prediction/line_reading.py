@@ -13,7 +13,7 @@ from charlstm.metrics import log_normalizers, log_probabilities
 from charlstm.prediction.prompt_cache import PromptCache
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
-_WINDOW = 8  # tokens of the common end between two looks at who has fallen behind
+_WINDOW = 8  # tokens of the common end that are read between two prunings
 
 
 class LineReading:
@@ -97,7 +97,7 @@ class LineReading:
         ended: list[State] = []
         for column in range(padded.shape[1] - 1):
             rows = int((lengths > column + 1).sum())
-            ended.append(states[rows:])
+            ended.append(states[rows:].copy())
             ids, targets = (padded[:rows, n : n + 1] for n in (column, column + 1))
             values, states = self._engine.log_probabilities(ids, targets, states[:rows])
             sums[:rows] += values[:, 0]

@@ -271,7 +271,7 @@ class Predictor:
         """
         if not searches:
             return
-        floats_per_row = max(self._engine.vocab_size, contexts[0].state.numbers)
+        floats_per_row = max(self._engine.vocab_size, contexts[0].state.floats)
         together = max(1, _FLOATS // (width * floats_per_row))
         for start in range(0, len(searches), together):
             group = searches[start : start + together]

@@ -24,7 +24,7 @@ from charlstm.training.step import StepRunner
 
 # The backward network has a seed of its own, so that the initial weights and the dropout masks of
 # the two networks are independent.
-_OTHER_SEED = 1
+_OTHER_SEED = 2**30  # far from those that a network derives from its own
 
 Value = TypeVar("Value")
 

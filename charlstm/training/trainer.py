@@ -118,9 +118,9 @@ class Trainer:
             corpus: full addresses of the text, for resuming.
         """
         self._advance(corpus=corpus)
-        networks = by_network(weights or {})
-        for learner, own in zip(self.learners.values(), networks, strict=False):
-            learner.start(own or None)
+        forward, backward = by_network(weights or {})
+        for learner, own in zip(self.learners.values(), (forward, backward), strict=False):
+            learner.start(own if weights else None)
         self.writer = writer
         self.save()
 

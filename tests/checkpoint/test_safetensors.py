@@ -195,7 +195,7 @@ def test_weights_that_are_no_numbers(folder, value, sentence):
     )
 
 
-@pytest.mark.parametrize("weight", [1e16, -1e16, 3.4e38])
+@pytest.mark.parametrize("weight", [1e13, -1e13, 3.4e38])
 def test_weights_that_nothing_can_be_computed_with(folder, weight, sentence):
     weights = weights_for(NETWORK)
     weights["lstm_1/bias"][3] = weight
@@ -204,12 +204,12 @@ def test_weights_that_nothing_can_be_computed_with(folder, weight, sentence):
         refusal(CheckpointDamaged, read_checkpoint, folder),
         folder / MODEL,
         "lstm_1/bias",
-        "1e+15",
+        "1e+12",
         "train again",
     )
 
 
-@pytest.mark.parametrize("weight", [1e15, -1e15, 1e-45, 1.8e-43])
+@pytest.mark.parametrize("weight", [1e12, -1e12, 1e-45, 1.8e-43])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_extreme_weights_can_be_computed_with(folder, weight, precision):
     from charlstm.engine.inference import build_engine

@@ -140,14 +140,25 @@ def test_the_logits_in_memory_at_once_are_bounded(monkeypatch, precision):
     assert_states_equal(found[1], expected[1])
 
 
-def test_wide_layers_are_row_exact_too():
-    config = ModelConfig(vocab_size=65, embedding=64, units=512, layers=2)
-    ids, state = random_input(config, batch=130, length=2, seed=3)
+@pytest.mark.parametrize(("attention", "batch"), [(0, 130), (150, 34), (256, 2)])
+def test_wide_layers_are_row_exact_too(attention, batch):
+    config = ModelConfig(vocab_size=65, embedding=64, units=512, layers=2, attention=attention)
+    ids, state = random_input(config, batch=batch, length=2, seed=3)
     for engines in variants(config):
-        logits, _ = engines[1].run(ids, state)
-        for row in (0, 64, 127, 129):
-            own, _ = engines[0].run(ids[[row]], state.row(row))
-            np.testing.assert_array_equal(logits[row], own[0])
+        own_state = suited(state, engines[0])
+        logits, _ = engines[1].run(ids, own_state)
+        for row in {0, 1, batch // 2, batch - 1}:
+            for each in engines:
+                own, _ = each.run(ids[[row]], own_state.row(row))
+                np.testing.assert_array_equal(logits[row], own[0])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_states_of_sequences_of_many_lengths_keep_no_batch_in_memory(precision):
+    each = engine(CONFIGS[5], precision, 1)
+    _, state = each.read([np.arange(length) % 7 for length in range(1, 40)])
+    for part in state.parts:
+        assert part.base is None or part.base.nbytes <= part.nbytes
 
 
 @pytest.mark.parametrize("way", INPUTS)

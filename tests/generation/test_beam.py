@@ -265,7 +265,7 @@ def test_beam_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
 
 
 def test_a_search_for_finished_texts_leaves_out_cut_ones():
-    engine = random_model("int8", CHARS.vocab_size)
+    engine = random_model("int8", CHARS.vocab_size, attention=0)
     config = SampleConfig(length=4, stop=("ba",))
     every = beam_search(engine, CHARS, "", config, beams=EVERYTHING, count=EVERYTHING)
     assert {each.finish_reason for each in every} == {"length", "end", "stop"}

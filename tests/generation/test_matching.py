@@ -123,7 +123,7 @@ def test_the_end_of_a_document_belongs_to_a_sample():
 
 @LEVELS
 def test_a_free_match_equals_the_sample_without_a_pattern(tokenizer):
-    engine = random_model("int8", tokenizer.vocab_size)
+    engine = random_model("int8", tokenizer.vocab_size, attention=0)
     config = EVEN.replace(length=40)
     plain = list(generate(engine, tokenizer, ["a"] * 400, config, seed=4))
     expression = "[^h]*"

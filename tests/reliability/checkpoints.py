@@ -442,6 +442,7 @@ def rebuild(draw: random.Random, files: Files) -> None:
         "units": width if tied else draw.choice((1, 3, 40)),
         "layers": draw.choice((1, 1, 2, 7)),
         "tied": tied,
+        "attention": draw.choice((0, 0, 1, 3, 256)),
         "bidirectional": draw.random() < 0.3,
     }
     config = json.loads(files[CONFIG])
@@ -637,6 +638,7 @@ ODD_FLOATS = np.array(
         -3.4028235e38,
         1e30,
         -1e20,
+        1e12,
         1e15,
         1e14,
         1e-45,

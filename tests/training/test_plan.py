@@ -650,7 +650,7 @@ CHOICES = {
     "layers": st.integers(1, 64),
     "units": st.integers(1, 16_384),
     "embedding": st.integers(1, 16_384),
-    "attention": st.integers(0, 1024),
+    "attention": st.integers(0, 256),
     "bidirectional": st.booleans(),
     "seed": st.integers(0, 2**32 - 1),
     "streams": st.integers(1, 100),
