@@ -1,4 +1,4 @@
-"""What attention over the last 64 outputs costs, and what it gains.
+"""Costs and gains of attention over the last 64 outputs.
 
 python -m benchmarks.attention speed                    training steps, generation and start-up
 python -m benchmarks.attention copy [--minutes 10]      lines that repeat themselves

@@ -131,7 +131,7 @@ def export_onnx(
 
 
 def _onnx_usage(model: ModelConfig, precision: EnginePrecision) -> str:
-    """Return what a program needs to know about the inputs and outputs of a graph."""
+    """Return a description of the inputs and outputs of a graph."""
     kind = "float32" if precision == "float32" else "uint8"
     window = _WINDOW_USAGE.format(kind=kind, reach=model.attention, units=model.units)
     return ONNX_USAGE.format(

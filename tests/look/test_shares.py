@@ -96,7 +96,7 @@ def test_the_pointer_moves_the_outline_everywhere(opened):
     browser.point("#twelfth")
     assert outlined(browser) == ["11", "11"]
     label = browser.run("document.querySelector('#back-shares').ariaLabel")
-    assert re.fullmatch(r"after u: ([\d.]+|< 0\.1)% of the look is at the token itself", label)
+    assert re.fullmatch(r"after u: ([\d.]+|< 0\.1)% of the attention is on the token itself", label)
 
 
 def test_a_document_does_not_look_at_the_one_before_it(opened):

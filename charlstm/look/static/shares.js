@@ -75,7 +75,7 @@ class SharesView {
     }
     boxes[0].classList.add("chosen");
     $("back-shares").setAttribute("aria-label", `after ${visible(this.seen.tokens[t])}: `
-      + `${percent(own)} of the look is at the token itself`);
+      + `${percent(own)} of the attention is on the token itself`);
     $("back-shares").replaceChildren(...boxes);
   }
 
