@@ -96,7 +96,7 @@ class MeasuredModel(LoadedModel):
         text: TextInput | None = None,
         *,
         texts: Sequence[str] | None = None,
-        sample: int = 2000,
+        sample: int = 300,
         seed: int = 1,
         **options: Unpack[TextOptions],
     ) -> GapFigures:

@@ -104,7 +104,7 @@ def _per_word(run: KnownRun) -> str:
 
 def _network(run: KnownRun) -> str:
     model = run.checkpoint.config.model
-    return f"{model.layers} x {model.units}{', attention' if model.attention else ''}"
+    return f"{model.layers} x {model.units}"
 
 
 def _steps(run: KnownRun) -> str:
@@ -158,7 +158,8 @@ _FIGURES: dict[str, Callable[[KnownRun], str]] = {
 _SETTINGS: dict[str, Callable[[KnownRun], str]] = {
     "documents": lambda run: run.checkpoint.config.corpus.division.unit,
     "embedding": lambda run: f"{run.checkpoint.config.model.embedding}",
-    "networks": lambda run: f"{run.checkpoint.config.model.networks}",
+    "attention": lambda run: f"{run.checkpoint.config.model.attention or 'no'}",
+    "directions": lambda run: "both" if run.checkpoint.config.model.bidirectional else "forward",
     "weights": lambda run: run.checkpoint.config.weights,
     "fine-tuned": lambda run: run.checkpoint.config.provenance.parent or "no",
     "budget": _budget,

@@ -56,17 +56,28 @@ def describe_training(run: Run) -> str:
     )
 
 
-def describe_network(model: ModelConfig, *, embedding: bool = False) -> str:
+def describe_network(model: ModelConfig) -> str:
     """Return the sizes of a network; a bidirectional model has two of these."""
-    width = f"embedding {model.embedding}{', tied output' * model.tied}, " if embedding else ""
+    return f"{describe_layers(model)}, {describe_parameters(model)}"
+
+
+def describe_parameters(model: ModelConfig, stored: str = "") -> str:
+    """Return the number of parameters, with a phrase about them."""
     each = " in each direction" if model.bidirectional else ""
-    return f"{describe_layers(model)}, {width}{model.parameters:,} parameters{each}"
+    return f"{model.parameters:,} parameters{stored}{each}"
 
 
 def describe_layers(model: ModelConfig) -> str:
     """Return the layers of a network."""
-    attention = f", attention over {model.attention} outputs" if model.attention else ""
+    reach = f"{model.attention} output{'s' * (model.attention != 1)}"
+    attention = f", attention over {reach}" if model.attention else ""
     return f"{model.layers} x {model.units} LSTM{attention}"
+
+
+def describe_size(model: ModelConfig) -> str:
+    """Return the size of a model for a table, with short names of what it has besides layers."""
+    more = " attention" * bool(model.attention) + " both ways" * model.bidirectional
+    return f"{model.layers} x {model.units}{more}"
 
 
 def _validating(run: Run) -> str:

@@ -54,8 +54,8 @@ _TYPED = click.core.ParameterSource.COMMANDLINE
 )
 @words.flag(
     "--gaps",
-    help="Also hide --sample words one at a time, and measure how often each is found from the "
-    "rest of its line, as charlstm fill does, and from the text on its left alone.",
+    help="Also hide 300 random words, or --sample, one at a time, and measure how often each is "
+    "found from the rest of its line, as charlstm fill does, and from the text on its left alone.",
 )
 @words.seed(default=1, help="Random seed of the words, and of the samples for --against.")
 @dynamic.flag(
@@ -160,6 +160,8 @@ def _check(
         )
     if options["models"] and options["against"]:
         raise UsageError("--against can't be combined with --models. Measure one model at a time.")
+    if options["gaps"] and ctx.get_parameter_source("sample") is _TYPED:
+        options["hidden"] = options["sample"]
     if options["gaps"] and not options["sample"]:
         raise UsageError("--gaps needs a --sample of 1 word or more.")
     for name in DYNAMIC_OPTIONS:

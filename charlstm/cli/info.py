@@ -9,8 +9,9 @@ from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
     describe_backward,
     describe_dropout,
+    describe_layers,
     describe_names,
-    describe_network,
+    describe_parameters,
     describe_validated,
     show_perplexity,
 )
@@ -149,8 +150,9 @@ def _table(known: KnownRun) -> str:
     rows: dict[str, str | None] = {
         "checkpoint": f"{shown_name(checkpoint.folder)} (format {config.format}, "
         f"charlstm {config.charlstm})",
-        "network": f"{describe_network(model, embedding=True)}"
-        f"{' of 8 bits' if config.weights == 'int8' else ''}",
+        "network": f"{describe_layers(model)}, embedding {model.embedding}"
+        f"{', tied output' * model.tied}, "
+        f"{describe_parameters(model, ' of 8 bits' * (config.weights == 'int8'))}",
         "tokenizer": f"{config.tokenizer.level} level, "
         f"vocabulary {checkpoint.tokenizer.vocab_size:,}",
         "corpus": f"{describe_names(config.corpus.addresses)}"

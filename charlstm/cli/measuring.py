@@ -79,16 +79,16 @@ def figures_of_text(
 def _gap_figures(
     model: LanguageModel, texts: Texts, options: dict[str, Any], label: str
 ) -> dict[str, Any]:
-    from charlstm.evaluation.gap_metrics import evaluate_gaps
+    from charlstm.evaluation.gap_metrics import HIDDEN_WORDS, evaluate_gaps
 
-    shown = not options["quiet"]
-    with ProgressBar(options["sample"], "word", name=f"gaps{label}", shown=shown) as bar:
+    shown, sample = not options["quiet"], options.get("hidden", HIDDEN_WORDS)
+    with ProgressBar(sample, "word", name=f"gaps{label}", shown=shown) as bar:
         found = evaluate_gaps(
             model.tokenizer,
             model.predictor(),
             model.filler(),
             texts,
-            sample=options["sample"],
+            sample=sample,
             seed=options["seed"],
             on_progress=bar.advance,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.argument_names import as_typed
-from charlstm.cli.descriptions import describe_names
+from charlstm.cli.descriptions import describe_names, describe_size
 from charlstm.cli.options import OptionGroup, grouped_command
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.tables import aligned
@@ -56,6 +56,8 @@ def _facts(each: Listed) -> dict[str, Any]:
         "level": config and config.tokenizer.level,
         "layers": config and config.model.layers,
         "units": config and config.model.units,
+        "attention": config and config.model.attention,
+        "bidirectional": config and config.model.bidirectional,
         "parameters": config and config.model.parameters,
         "bytes": each.size,
         "bits_per_character": each.bits_per_character,
@@ -76,7 +78,7 @@ def _row(each: Listed) -> tuple[str, ...]:
     return (
         name,
         each.config.tokenizer.level,
-        f"{model.layers} x {model.units}",
+        describe_size(model),
         _megabytes(each.size) if each.size else "",
         "" if bits is None else f"{bits:.3f}",
         state,

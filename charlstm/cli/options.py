@@ -110,7 +110,7 @@ class GroupedCommand(click.Command):
                 return completed + args[index:]
             completed.append(argument)
             following = args[index + 1] if index + 1 < len(args) else ""
-            if argument in bare and not following.lstrip("-").isdecimal():
+            if argument in bare and not _looks_like_number(following):
                 completed.append(bare[argument])
         return completed
 
@@ -146,6 +146,10 @@ class GroupedCommand(click.Command):
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+def _looks_like_number(text: str) -> bool:
+    return text.lstrip("-")[:1].isdecimal() and not set(text) - set("-.,0123456789")
 
 
 class OptionGroup:

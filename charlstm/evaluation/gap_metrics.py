@@ -22,6 +22,8 @@ from charlstm.prediction.predictor import Predictor
 from charlstm.results import Result
 from charlstm.tokenizer.base import Tokenizer
 
+HIDDEN_WORDS = 300  # by default: each takes many times as long as a prediction
+
 
 @dataclass(frozen=True)
 class GapFigures(Result):

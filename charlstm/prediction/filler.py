@@ -28,6 +28,7 @@ from charlstm.tokenizer.segmentation import partial_word
 # Four times as many find the hidden word of a novel as often, and take 2.5 times as long.
 CANDIDATES = 64
 # A candidate this many nats behind the best one, at the same point of the right side, is dropped.
+_LEAST_SHARE = 1e-9  # a less likely word is not worth returning
 _MARGIN = 10.0
 # The words that a backward network proposes, in addition to those that follow the left side. Twice
 # as many find no more hidden words of a novel.
@@ -140,6 +141,8 @@ class Filler:
         words = {each.append: each.text for each in found if each.text}
         if self._backward and has_right:
             words = self._backward.words.find(left, right, PRECEDING) | words
+        if not left or left[-1].isspace():  # no space belongs between them and a word
+            words = {insert.removeprefix(" "): word for insert, word in words.items()}
         # A line break would put the word into another line.
         inserts = [insert for insert in words if not {"\n", "\r"} & {*insert}]
         if not inserts:
@@ -148,14 +151,14 @@ class Filler:
             lines, first = [left + insert + right for insert in inserts], not (before or space)
             totals = self.totals(lines, keep=top, ends=ends, begins=begins, first=first)
         else:  # nothing shows where the word ends, so the beginning of a word would win
-            chances = {each.append: each.probability for each in found}
-            totals = np.log([chances[insert] for insert in inserts])
+            chances = {each.text: each.probability for each in found}
+            totals = np.log([chances[words[insert]] for insert in inserts])
         order = np.argsort(-totals, kind="stable")[:top]
         shares = np.exp(totals - np.logaddexp.reduce(totals))
         return [
             Filling(words[inserts[index]], float(shares[index]), inserts[index])
             for index in order.tolist()
-            if shares[index] > 0
+            if shares[index] > _LEAST_SHARE
         ]
 
     def totals(

@@ -13,6 +13,7 @@ from charlstm.metrics import log_normalizers, log_probabilities
 from charlstm.prediction.prompt_cache import PromptCache
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
+_MOST = 256  # tokens of the common end that are read: a word hardly depends on later ones
 _WINDOW = 8  # tokens of the common end that are read between two prunings
 
 
@@ -53,7 +54,7 @@ class LineReading:
         end = middles[0][len(middles[0]) - after :]
         self._engine, self._closing = engine, None if ends else closing
         self._own = [ids[: len(ids) - after] for ids in middles]
-        self._end: Ids = np.append(end, END_OF_DOCUMENT) if ends else end
+        self._end: Ids = (np.append(end, END_OF_DOCUMENT) if ends else end)[:_MOST]
         self._read = -1  # tokens of the end that have been read; -1 if not even the own ones have
         prefix = np.concatenate([[END_OF_DOCUMENT], lines[0][:before]]).astype(np.int64)
         logits, state = prompts.read(prefix)

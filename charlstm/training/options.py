@@ -62,7 +62,7 @@ class TrainOptions(TypedDict, total=False):
     units: int | None
     embedding: int | None
     tie: bool | None
-    attention: int | None
+    attention: int | bool | None
     bidirectional: bool
     epochs: float | None
     steps: int | None
@@ -120,6 +120,9 @@ OF_THE_PARENT = {
 OF_LEVELS = {"min_count": ("word",), "vocab_size": ("subword", "word")}
 
 MOST_THREADS = 1024
+
+# The outputs to attend to if no number is given.
+ATTENDED = 64
 
 
 class Spelling(Protocol):
@@ -254,6 +257,8 @@ def request_of(
         return Resumption(_folder(chosen, "resume"), threads)
     names = ("format", "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
     settings = selected(chosen, *names)
+    if chosen.get("attention") is True:
+        chosen["attention"] = ATTENDED
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
