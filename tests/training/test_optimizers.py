@@ -113,3 +113,25 @@ def test_a_keras_that_sums_gradients_elsewhere_is_refused(sentence):
     (version,) = re.findall(r"Keras ([0-9.]+\d)", str(caught.value))
     told = str(caught.value).replace(version, "VERSION").replace(__version__, "OURS")
     sentence(told, "Keras VERSION", "gradients")
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
+def test_the_attention_learns_at_a_share_of_the_rate(name, monkeypatch):
+    """Without weight decay, a step of each weight is proportional to its rate."""
+
+    def moved(share):
+        monkeypatch.setattr(optimizers, "ATTENTION_RATE", share)
+        steps = StepRunner(MODEL.replace(attention=3), TRAIN.replace(optimizer=name))
+        before = weights_of(steps.model)
+        variables = steps.model.trainable_variables
+        steps.optimizer.learning_rate.assign(1e-3)
+        steps.optimizer.apply([tf.ones(v.shape) for v in variables], variables)
+        after = weights_of(steps.model)
+        decay = 1e-3 * TRAIN.weight_decay if name in ("adamw", "lion") else 0.0
+        return {key: after[key] - (1 - decay * ("bias" not in key)) * before[key] for key in after}
+
+    full, slow = moved(1.0), moved(0.25)
+    for key, step in full.items():
+        share = 0.25 if key.startswith("attention/") else 1.0
+        np.testing.assert_allclose(slow[key], share * step, rtol=1e-2, atol=1e-7)
+        assert (step != 0).all()
