@@ -25,10 +25,14 @@ import numpy as np
 import charlstm
 from benchmarks.timing import processor, seconds_of
 from benchmarks.training import SHAPES, charlstm_step
+from charlstm.checkpoint.schema import expected_shapes
+from charlstm.config import ModelConfig
+from charlstm.engine.inference import build_engine
 
 REACH = 64
 OPTIONS = {"plain": (), "attention": ("--attention", REACH)}
 STEPS, STARTS, TEXTS, CHARACTERS = 60, 15, 7, 4000
+ROWS, CALLS = (1, 16, 128), 200
 ALPHABET = string.ascii_lowercase + string.digits
 LINES, PROMPTS = 20_000, 500
 
@@ -49,6 +53,10 @@ def speed():
     for name in ("2x256", "2x512"):
         shape = SHAPES[name]._replace(streams=48, length=32)
         report(f"training step of 48 x 32 tokens, {name}, seconds", steps_of(shape, ids))
+    for precision in ("int8", "float32"):
+        for rows in ROWS:
+            title = f"step of {rows} rows, 2x512, {precision}, seconds"
+            report(title, rows_of(precision, rows))
     with tempfile.TemporaryDirectory() as folder:
         models = {}
         for name, options in OPTIONS.items():
@@ -61,6 +69,33 @@ def speed():
 def steps_of(shape, ids):
     steps = {"plain": charlstm_step(shape, ids), "attention": charlstm_step(shape, ids, REACH)}
     return alternately(STEPS, {name: (lambda s=step: seconds(s)) for name, step in steps.items()})
+
+
+def rows_of(precision, rows):
+    """Time steps of engines with random weights, each from the state after the step before."""
+    measures = {}
+    for name, reach in (("plain", 0), ("attention", REACH)):
+        config = ModelConfig(vocab_size=65, embedding=128, units=512, layers=2, attention=reach)
+        generator = np.random.default_rng(0)
+        weights = {
+            weight: generator.normal(scale=0.05, size=shape).astype(np.float32)
+            for weight, shape in expected_shapes(config).items()
+        }
+        engine = build_engine(config, weights, precision=precision)
+        measures[name] = step_of(engine, rows)
+    return alternately(CALLS, measures)
+
+
+def step_of(engine, rows):
+    state, ids = engine.initial_state(rows), np.arange(rows) % engine.vocab_size
+
+    def step():
+        nonlocal state
+        began = time.perf_counter()
+        _, state = engine.step(ids, state)
+        return time.perf_counter() - began
+
+    return step
 
 
 def characters_of(models):
