@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 import re
 from pathlib import Path
 
@@ -50,17 +49,6 @@ def test_words_are_invented(tmp_path):
 
 
 @pytest.mark.slow
-def test_names_of_ones_own_match_a_pattern(tmp_path):
-    draw = random.Random(1)
-    names = {"".join(draw.choices("abei", k=draw.randrange(3, 9))) for _ in range(3000)}
-    (tmp_path / "my names").write_text("".join(f"{name}\r\n" for name in sorted(names)))
-    output = run("names.sh", "'my names'", "'b[abei]{5}'", folder=tmp_path)
-    invented = output.split("\n\n")[0].splitlines()[1:]
-    assert all(re.fullmatch("b[abei]{5}", name) for name in invented)
-    assert not names & {*invented}
-
-
-@pytest.mark.slow
 def test_a_made_up_history_is_completed(tmp_path):
     output = run("autocomplete.sh", folder=tmp_path)
     (frequent,) = figures(output, "frequent lines")
@@ -69,31 +57,11 @@ def test_a_made_up_history_is_completed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_history_of_ones_own_is_completed(tmp_path):
-    lines = [f": 17000{n:05}:0;git commit -m 'naïve {n % 4}'  \n" for n in range(300)]
-    (tmp_path / ".zsh_history").write_text("".join(lines))
-    output = run("autocomplete.sh", ".zsh_history", folder=tmp_path)
-    assert figures(output, "frequent lines", "  seen before") == [100.0, 0.0]
-
-
-@pytest.mark.slow
 def test_keystrokes_are_saved(tmp_path):
     output = run("keyboard.sh", folder=tmp_path)
     _, frequent = figures(output, "model", "word frequencies")
     assert 35 < frequent < 60
     assert sentence(output)
-
-
-@pytest.mark.slow
-def test_the_two_keyboards_type_the_same_words_of_ones_own_mail(tmp_path):
-    text = "Don't worry, it's été or the 3rd of May.\nSee you at 10, yours, Ann O'Neil\n" * 200
-    (tmp_path / "mail.txt").write_text(text)
-    output = run("keyboard.sh", "mail.txt", "english", folder=tmp_path)
-    first, second = re.findall(r"of ([\d,]+) words", output)
-    assert first == second
-    model, frequent = figures(output, "model", "word frequencies")
-    assert model > 10
-    assert frequent > 10
 
 
 @pytest.mark.slow
@@ -129,26 +97,6 @@ def test_odd_lines_are_found(tmp_path):
     assert 0.4 < model < 1
     assert 0.6 < words < 0.9
     assert sentence(output).startswith("The model puts an odd line above a usual one")
-
-
-@pytest.mark.slow
-def test_odd_lines_of_ones_own_log_are_found(tmp_path):
-    lines = [
-        f"May 20 10:{n // 60:02}:{n % 60:02} host cron[{n}]: job {n % 7}\n" for n in range(2000)
-    ]
-    (tmp_path / "my.log").write_text("".join(lines))
-    output = run("oddlines.sh", "my.log", folder=tmp_path)
-    assert " of 1000:" in output
-    assert 0.4 < figures(output, "model")[0] <= 1
-
-
-@pytest.mark.slow
-def test_a_made_up_series_is_forecast(tmp_path):
-    output = run("forecast.sh", folder=tmp_path)
-    model, before = figures(output, "median of the samples", "same month of the year before")
-    assert model < 2 * before
-    assert re.search(r"^Dec( +[\d.]+){4}$", output.replace(" to", ""), re.MULTILINE)
-    assert sentence(output).startswith("This is a demonstration")
 
 
 @pytest.mark.slow
