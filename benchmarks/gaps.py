@@ -75,7 +75,9 @@ def main():
                 left = figures.left_accuracy[rank]
                 both = f"{share:.1%} ± {figures.accuracy_errors[rank]:.1%}"
                 alone = f"{left:.1%} ± {figures.left_accuracy_errors[rank]:.1%}"
-                print(f"    top {rank}: {both}, from the left {alone}, ratio {share / max(left, 1e-9):.3g}")
+                print(
+                    f"    top {rank}: {both}, from the left {alone}, ratio {share / max(left, 1e-9):.3g}"
+                )
 
 
 if __name__ == "__main__":
