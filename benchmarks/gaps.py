@@ -75,9 +75,8 @@ def main():
                 left = figures.left_accuracy[rank]
                 both = f"{share:.1%} ± {figures.accuracy_errors[rank]:.1%}"
                 alone = f"{left:.1%} ± {figures.left_accuracy_errors[rank]:.1%}"
-                print(
-                    f"    top {rank}: {both}, from the left {alone}, ratio {share / max(left, 1e-9):.3g}"
-                )
+                ratio = f", ratio {share / left:.2f}" if left else ""
+                print(f"    top {rank}: {both}, from the left {alone}{ratio}")
 
 
 if __name__ == "__main__":
