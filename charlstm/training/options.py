@@ -257,8 +257,8 @@ def request_of(
         return Resumption(_folder(chosen, "resume"), threads)
     names = ("format", "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
     settings = selected(chosen, *names)
-    if chosen.get("attention") is True:
-        chosen["attention"] = ATTENDED
+    if isinstance(chosen.get("attention"), bool):
+        chosen["attention"] = ATTENDED if chosen["attention"] else 0
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),

@@ -13,6 +13,7 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import MODEL, RESUME
 from charlstm.cli.app import run_command_line
 from charlstm.errors import CheckpointExists, ConfigError, CorpusError, UsageError
+from charlstm.training.options import request_of
 from tests.cli.helpers import TINY
 from tests.messages import raises_naming
 
@@ -250,6 +251,12 @@ def test_values_out_of_range_are_named(tale, name, value):
     with raises_naming(ConfigError, name):
         charlstm.train(tale, **QUICK | {name: value})
     assert not (tale.parent / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(("attention", "reach"), [(True, 64), (False, 0), (5, 5)])
+def test_the_window_of_the_attention_has_a_default(attention, reach):
+    request = request_of(["tale.txt"], {"attention": attention})
+    assert request.choices["attention"] == reach
 
 
 def test_an_option_that_does_not_exist_is_refused(tale):
