@@ -2,7 +2,7 @@
 
 python -m benchmarks.attention speed                    training steps, generation and start-up
 python -m benchmarks.attention copy [--minutes 10]      lines that repeat themselves
-python -m benchmarks.attention loss TEXT... --minutes M [--seeds 1 2]
+python -m benchmarks.attention loss TEXT... --minutes M [--size medium] [--seeds 1 2]
 
 All compare a network without attention and one with it. ``loss`` validates on the end of the texts.
 It trains the plain network for M minutes, the other one for as many steps, and for M minutes.
@@ -161,12 +161,12 @@ def copy(minutes):
             print(f"  {name:12} {right / PROMPTS:.1%}", flush=True)
 
 
-def loss(texts, minutes, seeds):
+def loss(texts, minutes, size, seeds):
     """Print validation losses at equal steps and at equal minutes."""
-    print(f"validation loss in nats, {minutes:g} minutes ({processor()})")
+    print(f"validation loss in nats, {size}, {minutes:g} minutes ({processor()})")
     attention = OPTIONS["attention"]
     for seed in seeds:
-        common = ("--seed", seed)
+        common = ("--size", size, "--seed", seed)
         steps = run(texts, "plain", *common, "--minutes", minutes)
         run(texts, "attention, equal minutes", *common, "--minutes", minutes, *attention)
         run(texts, "attention, equal steps", *common, "--steps", steps, *attention)
@@ -177,9 +177,8 @@ def run(texts, name, *options):
     """Train, print the loss, and return the number of steps."""
     with tempfile.TemporaryDirectory() as folder:
         found = train(texts, Path(folder) / "model", *options)
-    loss, steps = found["best"]["valid_loss"], found["step"]
-    print(f"  {name:26} {loss:.4f}  {steps:,} steps  {options}", flush=True)
-    return steps
+    print(f"  {name:26} {found['valid_loss']:.4f}  {found['steps']:,} steps  {options}", flush=True)
+    return found["steps"]
 
 
 def main():
@@ -187,6 +186,7 @@ def main():
     parser.add_argument("part", choices=["speed", "copy", "loss"])
     parser.add_argument("texts", nargs="*", type=Path)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--size", default="medium")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     given = parser.parse_args()
     if given.part == "speed":
@@ -194,7 +194,7 @@ def main():
     elif given.part == "copy":
         copy(given.minutes)
     else:
-        loss(given.texts, given.minutes, given.seeds)
+        loss(given.texts, given.minutes, given.size, given.seeds)
 
 
 if __name__ == "__main__":

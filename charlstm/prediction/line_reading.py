@@ -15,6 +15,9 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 _MOST = 256  # tokens of the common end that are read: a word hardly depends on later ones
 _WINDOW = 8  # tokens of the common end that are read between two prunings
+# If no two lines differ by this many nats in a window, the rest of the common end is not read: it
+# would hardly tell them apart.
+_SETTLED = 0.2
 
 
 class LineReading:
@@ -56,6 +59,7 @@ class LineReading:
         self._own = [ids[: len(ids) - after] for ids in middles]
         self._end: Ids = (np.append(end, END_OF_DOCUMENT) if ends else end)[:_MOST]
         self._read = -1  # tokens of the end that have been read; -1 if not even the own ones have
+        self._gained: Doubles | None = None  # nats, in the last window
         prefix = np.concatenate([[END_OF_DOCUMENT], lines[0][:before]]).astype(np.int64)
         logits, state = prompts.read(prefix)
         self._states = state.repeated(len(lines))
@@ -66,6 +70,8 @@ class LineReading:
         """Drop all lines but some, bool [rows]."""
         self.totals, self._last = self.totals[rows], self._last[rows]
         self._states = self._states[rows]
+        if self._gained is not None:
+            self._gained = self._gained[rows]
 
     def advance(self) -> bool:
         """Read a few more tokens of each line; return whether there were any.
@@ -77,7 +83,11 @@ class LineReading:
             self._read_end(1)
             return True
         if self._read < len(self._end):
+            if self._gained is not None and np.ptp(self._gained) < _SETTLED:
+                return False
+            before = self.totals
             self._read_end(_WINDOW)
+            self._gained = self.totals - before
             return True
         if self._closing is None:
             return False

@@ -250,6 +250,7 @@ class Pieces(Grammar):
         weights *= probs
         bars = np.array([search.bar for search, _ in items])
         rows, columns = np.nonzero(weights > bars[:, np.newaxis])
+        state_of = [states.row(row) for row in range(len(items))]
         for row, column, probability, weight in zip(
             rows.tolist(),
             columns.tolist(),
@@ -265,9 +266,7 @@ class Pieces(Grammar):
                 effect = word_rules().joined(completes=node.completes or not node.append)
             token_id = self._token_ids[column]
             piece = self._pieces[token_id]
-            self._extend(
-                search, node, token_id, piece, effect, probability, states.row(row), weight
-            )
+            self._extend(search, node, token_id, piece, effect, probability, state_of[row], weight)
 
     def _repeat(
         self, search: BestFirstSearch, node: Node, weights: Doubles, ends: Doubles

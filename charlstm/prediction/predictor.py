@@ -83,6 +83,7 @@ class Predictor:
         normalized: brings a prompt into the Unicode form of the model. The default changes nothing.
 
     Attributes:
+        prompts: the states after recent prompts.
         rows: the number of rows that the engine has computed for searches so far.
     """
 
@@ -97,7 +98,7 @@ class Predictor:
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
-        self._prompts = PromptCache(engine, spells=tokenizer.spells)
+        self.prompts = PromptCache(engine, spells=tokenizer.spells)
         self._steps: OrderedDict[bytes, tuple[Floats, State]] = OrderedDict()
         self.rows = 0
 
@@ -216,7 +217,7 @@ class Predictor:
         word = partial_word(prompt, self._tokenizer.segmentation)
         joins = self._tokenizer.joins_spaces and not self._tokenizer.unknown_characters(" ")
         space = joins and not word.typed and word.space != ""
-        logits, _ = self._prompts.read(
+        logits, _ = self.prompts.read(
             self._tokenizer.encode_beginning(word.before if space else prompt)
         )
         if space:
@@ -230,7 +231,7 @@ class Predictor:
     def context(self, prompt: str) -> Context:
         """Read a prompt, starting from the end of its longest cached beginning."""
         ids, typed, unread, cluster = self._grammar.split(self._normalized(prompt))
-        return Context(*self._prompts.read(ids), typed, unread, cluster)
+        return Context(*self.prompts.read(ids), typed, unread, cluster)
 
     def likeliest(
         self,

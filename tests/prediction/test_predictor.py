@@ -380,7 +380,7 @@ def test_only_new_tokens_of_a_prompt_are_read():
     assert engine.read <= len(text) + 4 + 32
     for length in range(500):
         session.context("ab1"[length % 3] * length)
-    assert len(session._prompts._ends) <= 48
+    assert len(session.prompts._ends) <= 48
 
 
 @given(levels, precisions, prompts)
