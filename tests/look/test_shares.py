@@ -86,6 +86,23 @@ def test_the_text_is_shaded_by_the_shares_of_the_outlined_token(opened):
     assert browser.errors() == []
 
 
+def test_line_breaks_are_shown_where_they_are_shaded_or_outlined(opened):
+    browser = opened(attentive(REACH, text=TEXT), TEXT)
+    focus(browser)
+    for host in ("back-text", "unit-text"):
+        classes, signs = browser.run(
+            f"""(() => {{
+              const spans = [...document.querySelectorAll("#{host} span")];
+              const sign = (node) => getComputedStyle(node, "::before").content;
+              return [spans.map((node) => node.className), spans.map(sign)];
+            }})()"""
+        )
+        for character, kind, sign in zip(TEXT, classes, signs, strict=True):
+            assert ("⏎" in sign) == (character == "\n" and kind != "")
+        assert "⏎" in signs[-1]
+        assert browser.run(f"document.querySelector('#{host}').textContent") == TEXT
+
+
 def test_the_pointer_moves_the_outline_everywhere(opened):
     browser = opened(attentive(REACH, text=TEXT), TEXT, size=(1400, 1700))
     browser.run("document.querySelector('#paint div span:nth-child(6)').id = 'sixth'; 0")

@@ -9,6 +9,14 @@ function span(content, kind) {
   return node;
 }
 
+// Token `t` of a text. The style sheet shows a sign for a line break that is colored or outlined.
+function tokenSpan(token, t, kind) {
+  const node = span(token, kind);
+  node.dataset.at = t;
+  if (token.includes("\n")) node.dataset.breaks = "";
+  return node;
+}
+
 function svg(name, attributes, content) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -52,4 +60,4 @@ function signed(value, digits) {
   return value.toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace(/^-/, "");
 }
 
-export { $, bold, percent, shareBox, signed, span, svg, visible };
+export { $, bold, percent, shareBox, signed, span, svg, tokenSpan, visible };

@@ -1,6 +1,6 @@
 // The page: what its parts show and ask of the worker.
 
-import { $, bold, percent, shareBox, signed, span, svg, visible } from "./elements.js";
+import { $, bold, percent, shareBox, signed, span, svg, tokenSpan, visible } from "./elements.js";
 import { Painting } from "./painting.js";
 import { SharesView } from "./shares.js";
 
@@ -400,9 +400,7 @@ function drawUnit() {
   unitSpans = seen.tokens.map((token, t) => {
     const value = valueAt(quantity.value, t);
     const size = Math.abs(value);
-    const node = span(token, size < 0.08 ? "" : `${value < 0 ? "n" : "p"}${size < 0.35 ? 1 : size < 0.7 ? 2 : 3}`);
-    node.dataset.at = t;
-    return node;
+    return tokenSpan(token, t, size < 0.08 ? "" : `${value < 0 ? "n" : "p"}${size < 0.35 ? 1 : size < 0.7 ? 2 : 3}`);
   });
   $("unit-text").replaceChildren(...unitSpans);
   const points = Array.from({ length: count }, (_, t) => `${t ? "L" : "M"}${t} ${(1 - valueAt(quantity.value, t)).toFixed(3)}`);

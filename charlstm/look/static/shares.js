@@ -1,6 +1,6 @@
 // Where the attention looks from a token: the text, shaded by shares, and the largest of them.
 
-import { $, bold, percent, shareBox, span, visible } from "./elements.js";
+import { $, bold, percent, shareBox, span, tokenSpan, visible } from "./elements.js";
 
 const SHADES = [0.003, 0.01, 0.03, 0.1, 0.3]; // the smallest share of each shade
 const MOST_LISTED = 5; // earlier tokens
@@ -42,11 +42,7 @@ class SharesView {
   // Show the text of an answer of the worker about the units.
   show(seen) {
     this.seen = seen;
-    this.spans = seen.tokens.map((token, t) => {
-      const node = span(token);
-      node.dataset.at = t;
-      return node;
-    });
+    this.spans = seen.tokens.map((token, t) => tokenSpan(token, t));
     this.shaded = [];
     $("back-text").replaceChildren(...this.spans);
     $("back-shares").replaceChildren();
