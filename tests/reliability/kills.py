@@ -68,16 +68,17 @@ MODEL = (
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting: level, number type and the other options of the run."""
+    """A setting: level, number type, the other options of the run, and what is special in them."""
 
     level: str
     precision: str
     options: tuple[str, ...]
+    special: str = ""
 
     @property
     def name(self) -> str:
-        """Level and number type."""
-        return f"{self.level}-{self.precision}"
+        """Level, number type, and what is special."""
+        return f"{self.level}-{self.precision}{self.special}"
 
     @property
     def arguments(self) -> list[str]:
@@ -107,6 +108,14 @@ SETTINGS = (
     Setting(
         *("word", "bfloat16"),
         ("--steps", "2311", "--eval-every", "30", "--patience", "99", "--save-every", "0.001"),
+    ),
+    Setting(
+        *("subword", "bfloat16"),
+        (
+            *("--steps", "1511", "--eval-every", "40", "--patience", "99", "--save-every", "0.02"),
+            *("--attention", "12", "--bidirectional"),
+        ),
+        "-attention-bidirectional",
     ),
 )
 MINUTES = Setting(
