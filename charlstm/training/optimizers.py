@@ -19,11 +19,11 @@ VARIABLES = "_trainable_variables"
 ADAM_SLOTS = ("_momentums", "_velocities")
 MOMENTUM_SLOTS = ("momentums",)
 
-# The learning rate of the attention's output matrix, as a share of that of the other weights. At
-# the full rate it disturbs them, because nothing limits what it adds to the outputs: 800 steps on
-# tiny-shakespeare end 0.011 nats above 800 without attention. At a tenth they end 0.003 above. If
-# queries and keys learn at a tenth too, two minutes don't teach the network to copy a line.
-ATTENDING_RATE = 0.1
+# The learning rate of the attention's output matrix, times its width, as a share of the rate of the
+# other weights. Nothing limits what the matrix adds to the outputs, and a step changes each of its
+# sums by up to width x rate. At the full rate it disturbs the network; the loss is least at a tenth
+# with 256 units and at a twentieth with 512 (benchmarks/recipe.md).
+ATTENDING_RATE = 25.6
 
 # Momentum of stochastic gradient descent.
 MOMENTUM = 0.9
@@ -47,13 +47,15 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def _slowed(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
-    """Return a kind of optimizer that updates one matrix at ``ATTENDING_RATE`` of its rate."""
+    """Return a kind of optimizer that updates one matrix at a share of the rate."""
 
     class Slowed(kind):
         def update_step(
             self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
         ) -> None:
-            share = ATTENDING_RATE if _is_slow(self, variable) else 1.0
+            share = (
+                min(1.0, ATTENDING_RATE / variable.shape[0]) if _is_slow(self, variable) else 1.0
+            )
             super().update_step(gradient, variable, share * learning_rate)
 
     return Slowed

@@ -119,8 +119,8 @@ def test_a_keras_that_sums_gradients_elsewhere_is_refused(sentence):
 def test_the_output_of_the_attention_learns_at_a_share_of_the_rate(name, monkeypatch):
     """Without weight decay, a step of each weight is proportional to its rate."""
 
-    def moved(share):
-        monkeypatch.setattr(optimizers, "ATTENDING_RATE", share)
+    def moved(rate):
+        monkeypatch.setattr(optimizers, "ATTENDING_RATE", rate)
         steps = StepRunner(MODEL.replace(attention=3), TRAIN.replace(optimizer=name))
         before = weights_of(steps.model)
         variables = steps.model.trainable_variables
@@ -130,7 +130,7 @@ def test_the_output_of_the_attention_learns_at_a_share_of_the_rate(name, monkeyp
         decay = 1e-3 * TRAIN.weight_decay if name in ("adamw", "lion") else 0.0
         return {key: after[key] - (1 - decay * ("bias" not in key)) * before[key] for key in after}
 
-    full, slow = moved(1.0), moved(0.25)
+    full, slow = moved(2.0 * MODEL.units), moved(0.25 * MODEL.units)
     for key, step in full.items():
         share = 0.25 if key == "attention/output" else 1.0
         np.testing.assert_allclose(slow[key], share * step, rtol=1e-2, atol=1e-7)
