@@ -1,24 +1,28 @@
-"""Takes a picture of a part of the page of ``charlstm look``, as a PNG.
+"""Takes pictures of a part of the page of ``charlstm look``, light and dark.
 
-python -m figures.page MODEL TEXT [--part back] [--at TOKEN] [--dark] -o docs/figures/NAME.png
+python -m figures.page MODEL TEXT [--part back] [--at TOKEN] -o docs/figures/NAME
 
-Needs Chromium.
+Needs Chromium. It writes NAME-light.png and NAME-dark.png.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import io
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from tests.browser import Browser, find_browser
 
 SIZE = (1100, 1800)
 SCALE = 2  # pixels of the picture per pixel of the page
+COLORS = 64
 PARTS = ("write", "read", "inside", "back", "about")
 
 
@@ -66,12 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("text", metavar="TEXT")
     parser.add_argument("--part", choices=PARTS, default="back")
     parser.add_argument("--at", type=int, metavar="TOKEN", help="default: the last token")
-    parser.add_argument("--dark", action="store_true")
-    parser.add_argument("-o", dest="output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("-o", dest="output", type=Path, required=True, metavar="NAME")
     options = parser.parse_args(arguments)
-    picture = take(options.model, options.text, options.part, options.at, dark=options.dark)
-    options.output.write_bytes(picture)
-    print(options.output)
+    for variant in ("light", "dark"):
+        data = take(options.model, options.text, options.part, options.at, dark=variant == "dark")
+        path = options.output.with_name(f"{options.output.name}-{variant}.png")
+        Image.open(io.BytesIO(data)).convert("RGB").quantize(COLORS).save(path, optimize=True)
+        print(path)
 
 
 if __name__ == "__main__":
