@@ -11,7 +11,7 @@ from common import error_of_sum
 
 # "[31/12/23, 10:00:05] Ann: hello", "12/31/23, 10:00 p.m. - Ann: hello", "10:00 <Ann> hello"
 TIME = r"\[?[-\d/.,T \u202f]*\d[:.]\d\d(?:[:.]\d\d)?[\s,]*(?:[ap]\.?\s?m\.?)?\]?\s*(?:[-–]\s*)?"
-DATED = re.compile(rf"{TIME}<?((?![\d\s])[^:<>]{{1,40}})[>:](?:\s(.*)|$)", re.IGNORECASE)
+DATED = re.compile(rf"{TIME}<?((?![\s\]–-])[^:<>]{{1,40}})[>:](?:\s(.*)|$)", re.IGNORECASE)
 UNDATED = re.compile(r"<?((?![\d\s\[])[^:;,!?<>]{1,30})[>:](?:\s(.*)|$)")
 
 

@@ -117,7 +117,7 @@ def report(folder):
     elif saved > 0:
         share = sum(removed) / (sum(first) - sum(best))
         print(f"The model's choice has fewer errors: it removes {share:.0%} of those", end=" ")
-        print("that the best candidates lack.")
+        print("that a perfect choice removes.")
     else:
         print(
             f"The model's choice has more errors than the first candidates, by {-saved:.1%}",

@@ -56,6 +56,15 @@ def test_wrong_input_ends_in_a_sentence(tmp_path, script):
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("script", ["names", "autocomplete", "keyboard", "chat", "oddlines"])
+def test_a_short_file_is_an_error(tmp_path, script):
+    write(tmp_path / "short.txt", *["Ann: hello"] * 5)
+    done = in_a_shell(f"sh '{EXAMPLES}/{script}.sh' short.txt", tmp_path, TMPDIR=str(tmp_path))
+    assert done.returncode == 1
+    assert re.search(rf"{script}\.sh: give a \w+ of at least [\d,]+ \w+\.", done.stderr)
+    assert not [*tmp_path.glob("tmp*")]  # The work files are removed.
+
+
 def test_scripts_stay_short():
     assert all(len((EXAMPLES / f"{s}.sh").read_text().split("\n")) <= 61 for s in SCRIPTS)
 
@@ -75,6 +84,8 @@ def test_a_script_in_python_reports_a_missing_text(tmp_path):
         ("authors.sh one other/../one", "with different names"),
         ("transcripts.sh python-docs lists.tsv", "a line needs a sentence, a tab"),
         ("transcripts.sh python-docs short.tsv", "short.tsv: 1 right sentences are not in"),
+        ("forecast.sh years.txt", "at least 8 lines with 12 numbers each"),
+        ("spelling.sh years.txt", "years.txt: too few sentences"),
         ("forecast.sh months.txt", "A line needs 12 numbers, or a year and 12 numbers"),
         ("sentiment.sh swapped.tsv", "It has 80 labels"),
     ],
@@ -85,6 +96,7 @@ def test_other_wrong_input(tmp_path, arguments, message):
     write(tmp_path / "one" / "text", "word " * 3000)
     write(tmp_path / "lists.tsv", *["A sentence."] * 30)
     write(tmp_path / "short.tsv", "A car.\tA cart.\tA car.")
+    write(tmp_path / "years.txt", *["1 2 3 4 5 6 7 8 9 10 11 12"] * 7)
     write(tmp_path / "months.txt", *["2026-01 5 6 7 8 9 10 11 12 1 2 3 4"] * 20)
     write(tmp_path / "swapped.tsv", *[f"text number {n}\tgood" for n in range(101)])
     script, *others = arguments.split()
@@ -198,6 +210,7 @@ def test_conversations_are_compared_with_shuffled_ones(tmp_path, capsys, example
         (["[31/12/23, 10:00:05 pm] Ann: hello"], ["Ann: hello"]),
         (["[31.12.23, 10:00:05] Ann (work) 🦊: hello"], ["Ann (work) 🦊: hello"]),
         (["31/12/23, 10:00 - +49 170 1: a", "note: buy milk"], ["+49 170 1: a note: buy milk"]),
+        (["[10:00] 7up: a", "10:01 - 8 ball: b"], ["7up: a", "8 ball: b"]),
         (["10:00 <Ann> at 9:30: yes", "7 eggs: 2 broken"], ["Ann: at 9:30: yes 7 eggs: 2 broken"]),
         (
             ["Ann B.: hi", "Ben: hi", "10:30 lunch: soup"],
