@@ -84,7 +84,8 @@ def check(folder, path):
     for line in lists:
         if not all(text.strip() for text in (line + "\t").split("\t")[:2]):
             sys.exit(f"{path}: a line needs a sentence, a tab and a candidate: {line[:60]!r}.")
-    new = [line for line in lists if " ".join(line.split("\t")[0].split()) not in learned]
+    rights = [" ".join(line.split("\t")[0].replace("’", "'").split()) for line in lists]
+    new = [line for line, right in zip(lists, rights, strict=True) if right not in learned]
     if len(new) < FEWEST:
         sys.exit(f"{path}: {len(new)} right sentences are not in the training text. Give {FEWEST}.")
     (folder / "lists").write_text("".join(line + "\n" for line in new))

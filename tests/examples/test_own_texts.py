@@ -17,9 +17,11 @@ FIGURE = r"\s+(-?\d+(?:\.\d+)?)"
 def run(script: str, *arguments: str, folder: Path, stdin: str = "/dev/null") -> str:
     """Run a script in another folder with almost no training, and return its output."""
     line = " ".join(["sh", f"'{EXAMPLES}/{script}'", *arguments, "<", stdin])
-    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(folder))
+    work = folder / "work files"
+    work.mkdir()
+    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(work))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert not [*folder.glob("tmp*")]  # The work files are removed.
+    assert not [*work.iterdir()]  # The work files are removed.
     return done.stdout
 
 
