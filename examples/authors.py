@@ -1,7 +1,7 @@
 """Divide texts of several authors into training text and pages, and name the author of each page.
 
-python3 authors.py divide WORK FOLDER...   WORK/NAME.txt for training, and WORK/pages
-python3 authors.py report WORK NAME...     WORK/scores-NAME, from `charlstm score --json`
+python3 authors.py divide WORK FOLDER...   WORK/names, WORK/NAME.txt for training, WORK/pages
+python3 authors.py report WORK             WORK/scores-NAME, from `charlstm score --json`
 
 Every third file of a folder is held out, the last of two, or the last quarter of a single one. All
 white space becomes single spaces, so that the width of lines says nothing about an author.
@@ -11,6 +11,8 @@ import json
 import sys
 import zlib
 from pathlib import Path
+
+from common import error_of_share
 
 PAGE = 1000
 PAGES = 100
@@ -42,10 +44,11 @@ def divide_author(folder):
 
 def divide(work, folders):
     """Write the training texts, cut to the same length, and the pages, one per line."""
-    authors = {folder.name: divide_author(folder) for folder in folders}
-    if len(authors) < len(folders):
-        sys.exit("The folders need different names.")
+    authors = {folder.resolve().name: divide_author(folder) for folder in folders}
+    if len(authors) < max(2, len(folders)):
+        sys.exit("Give at least two folders with different names.")
     length = min(LONGEST, *(len(training) for training, _ in authors.values()))
+    (work / "names").write_text("".join(f"{name}\n" for name in authors))
     with open(work / "pages", "w") as lines, open(work / "right", "w") as right:
         for name, (training, pages) in authors.items():
             (work / f"{name}.txt").write_text(training[:length])
@@ -63,8 +66,9 @@ def zip_bits(page, training):
     return 8 * total / SAMPLES / PAGE
 
 
-def report(work, names):
+def report(work):
     """Print how many pages each method assigned to their author."""
+    names = (work / "names").read_text().splitlines()
     pages = (work / "pages").read_text().splitlines()
     right = (work / "right").read_text().splitlines()
     bits = {"charlstm": {}, "zlib": {}}
@@ -79,14 +83,15 @@ def report(work, names):
         chosen = [min(names, key=lambda name: table[name][i]) for i in range(len(pages))]
         hits = [name if name == best else None for name, best in zip(right, chosen, strict=True)]
         share = shares[method] = sum(map(bool, hits)) / len(pages)
-        deviation = 100 * (share * (1 - share) / len(pages)) ** 0.5
+        deviation = 100 * error_of_share(sum(map(bool, hits)), len(pages))
         own = sum(table[name][i] for i, name in enumerate(right)) / len(pages)
         parts = [f"{hits.count(n)}/{right.count(n)}".rjust(len(n)) for n in names]
         print(f"{method:8}  {share:9.1%} ± {deviation:3.1f}  {own:23.2f}  " + "  ".join(parts))
     print(f"Of {len(pages)} pages, charlstm names the author of {shares['charlstm']:.0%}", end=", ")
-    print(f"zip distance of {shares['zlib']:.0%}, and guessing of {1 / len(names):.0%}.")
+    print(f"zip distance of {shares['zlib']:.0%}, and always naming the author with the", end=" ")
+    print(f"most pages of {max(map(right.count, names)) / len(pages):.0%}.")
 
 
 if __name__ == "__main__":
-    command, work, *others = sys.argv[1:]
-    divide(Path(work), [*map(Path, others)]) if command == "divide" else report(Path(work), others)
+    command, work, *folders = sys.argv[1:]
+    divide(Path(work), [*map(Path, folders)]) if command == "divide" else report(Path(work))

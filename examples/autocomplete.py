@@ -6,6 +6,8 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from common import error_of_share
+
 AT_ONCE = 5  # suggestions
 
 
@@ -63,9 +65,10 @@ def type_lines(new):
 
 def row(name, hits):
     """Return a line with the share of hits and its standard error."""
-    count = max(1, len(hits))
-    share = sum(hits) / count
-    return f"{name:<18} {share:6.1%} ± {(share * (1 - share) / count) ** 0.5:.1%} of {len(hits)}"
+    if not hits:
+        return f"{name:<18}      - of 0"
+    share, error = sum(hits) / len(hits), error_of_share(sum(hits), len(hits))
+    return f"{name:<18} {share:6.1%} ± {error:.1%} of {len(hits)}"
 
 
 def compare(old, new, typed, suggested):

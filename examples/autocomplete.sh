@@ -7,19 +7,20 @@
 # last tenth (at most 500 lines). Of each of these a third is typed, and five lines are suggested.
 # MINUTES sets the time for training.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# Shells may note the time before or above each command.
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1" replace  # Shells may store bytes that are not UTF-8.
 else
     python3 "$here/autocomplete.py" make
-fi | tr -d '\r' |
-    sed -e 's/^: [0-9]*:[0-9]*;//' -e '/^#[0-9]*$/d' -e 's/[[:space:]]*$//' -e '/^$/d' \
-        > "$work/history"
+fi > "$work/given"
+# Shells may note the time before or above each command.
+sed -e 's/^: [0-9]*:[0-9]*;//' -e '/^#[0-9]*$/d' -e 's/[[:space:]]*$//' -e '/^$/d' \
+    "$work/given" > "$work/history"
 
 lines=$(wc -l < "$work/history")
 [ "$lines" -ge 200 ] || { echo "$0: give a history of at least 200 lines." >&2; exit 1; }

@@ -7,9 +7,12 @@ import re
 import sys
 from pathlib import Path
 
-# "[31/12/23, 10:00:05] Ann: hello", "12/31/23, 10:00 AM - Ann: hello", "10:00 <Ann> hello"
-DATE = r"\[?\d[-\d/.,: \u202fT]*(?:[AP]M)?\]? ?(?:- )?"
-MESSAGE = re.compile(rf"(?:{DATE})?<?(\w[\w .'-]{{0,30}})[>:](?:\s(.*)|$)")
+from common import error_of_sum
+
+# "[31/12/23, 10:00:05] Ann: hello", "12/31/23, 10:00 p.m. - Ann: hello", "10:00 <Ann> hello"
+TIME = r"\[?[-\d/.,T \u202f]*\d[:.]\d\d(?:[:.]\d\d)?[\s,]*(?:[ap]\.?\s?m\.?)?\]?\s*(?:[-–]\s*)?"
+DATED = re.compile(rf"{TIME}<?((?![\s\]–-])[^:<>]{{1,40}})[>:](?:\s(.*)|$)", re.IGNORECASE)
+UNDATED = re.compile(r"<?((?![\d\s\[])[^:;,!?<>]{1,30})[>:](?:\s(.*)|$)")
 
 
 def make():
@@ -40,11 +43,15 @@ Ben: {one_of(["yes", "no, not", "a bit"])} {sky} here""",
 
 
 def clean():
-    """Print each message of an export as one line: the name, a colon and the text."""
-    messages = []
-    for line in sys.stdin:
-        text = line.strip("\u200e\ufeff \t\r\n")
-        found = MESSAGE.match(text)
+    """Print each message of an export as one line: the name, a colon and the text.
+
+    Where messages have dates, a line without one belongs to the message before it.
+    """
+    messages, lines = [], [line.strip("\u200e \t\n") for line in sys.stdin]
+    dated, undated = (sum(map(bool, map(form.match, lines))) for form in (DATED, UNDATED))
+    form = DATED if dated >= undated else UNDATED
+    for text in lines:
+        found = form.match(text)
         if found:
             messages.append([f"{found[1]}:", found[2] or ""])
         elif messages:
@@ -54,10 +61,22 @@ def clean():
             print(name, *filter(None, texts))
 
 
-def bits_of(path, speaker):
+def order_of(count):
+    """Return the numbers below ``count`` in the shuffled order."""
+    return random.Random(1).sample(range(count), count)
+
+
+def shuffle(path):
+    """Print the lines of a file in shuffled order."""
+    lines = Path(path).read_text().split("\n")[:-1]
+    for index in order_of(len(lines)):
+        print(lines[index])
+
+
+def bits_of(scores, speaker):
     """Return the bits and characters of each message of the speaker, without the name."""
     found, start = [], len(speaker) + 1
-    for line in map(json.loads, Path(path).read_text().split("\n")[:-1]):
+    for line in scores:
         text = line["text"]
         if text.startswith(f"{speaker}:") and len(text) > start:
             position, nats = 0, 0.0
@@ -69,23 +88,31 @@ def bits_of(path, speaker):
     return found
 
 
-def compare(speaker, context, alone):
-    """Print the bits per character of the speaker's messages, with and without context."""
+def compare(speaker, context, shuffled):
+    """Print the bits per character of the speaker's messages, in order and shuffled."""
+    context, shuffled = (
+        [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
+        for path in (context, shuffled)
+    )
+    ordered = sorted(zip(order_of(len(shuffled)), shuffled, strict=True), key=lambda pair: pair[0])
+    alone = [score for _, score in ordered]
     pairs = list(zip(bits_of(context, speaker), bits_of(alone, speaker), strict=True))
     characters = sum(length for (_, length), _ in pairs)
     after, before = (sum(pair[side][0] for pair in pairs) / characters for side in (0, 1))
     saved = before - after
-    rest = sum((b - a - saved * length) ** 2 for (a, length), (b, _) in pairs)
-    print(f"Bits per character of {len(pairs)} held-out messages by {speaker}:")
+    error = error_of_sum([b - a - saved * n for (a, n), (b, _) in pairs]) / characters
+    print(f"\nBits per character of {len(pairs)} held-out messages by {speaker}:")
     print(f"after the conversation  {after:.3f}")
-    print(f"without it              {before:.3f}")
-    error = rest**0.5 / characters
+    print(f"in shuffled order       {before:.3f}")
     print(f"difference              {saved:.3f} ± {error:.3f}\n")
     if saved > 2 * error:
         print(f"The conversation saves {saved / before:.0%} of the bits: answers depend on it.")
+    elif saved >= -2 * error:
+        print("The conversation makes no difference: the model doesn't use it to answer.")
     else:
-        print("The conversation doesn't help: answers will have the manner, but make no sense.")
+        print(f"The conversation costs {-saved / before:.0%} of the bits: it misleads the model.")
 
 
 if __name__ == "__main__":
-    {"make": make, "clean": clean, "compare": compare}[sys.argv[1]](*sys.argv[2:])
+    commands = {"make": make, "clean": clean, "shuffle": shuffle, "compare": compare}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -4,19 +4,21 @@
 # Usage: sh examples/chat.sh [FILE [SPEAKER]]
 # FILE is an exported chat with lines such as "Ann: hello", with or without a date before the name.
 # Without it, the script makes up a chat. SPEAKER is by default the one who says most in the last
-# tenth. Each line that you type gets an answer, and Ctrl-D ends the chat. MINUTES sets the time
-# for training.
+# tenth. Each line that you type gets an answer. Ctrl-D ends the chat, and figures follow. MINUTES
+# sets the time for training.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1"
 else
     python3 "$here/chat.py" make
-fi | python3 "$here/chat.py" clean > "$work/chat"
+fi > "$work/given"
+python3 "$here/chat.py" clean < "$work/given" > "$work/chat"
 
 lines=$(wc -l < "$work/chat")
 [ "$lines" -ge 200 ] || { echo "$0: give a chat of at least 200 messages." >&2; exit 1; }
@@ -27,18 +29,16 @@ tail -n $((lines / 10)) "$work/chat" | head -n 1000 > "$work/new"
 cut -d : -f 1 "$work/new" | sort | uniq -c | sort -k 1,1nr | sed 's/^ *[0-9]* //' > "$work/names"
 speaker=${2:-$(head -n 1 "$work/names")}
 you=$(grep -vxF -e "$speaker" "$work/names" | head -n 1)
-grep -qxF -e "$speaker" "$work/names" ||
-    { echo "$0: $speaker has no message in the last tenth of the chat." >&2; exit 1; }
+said=$(cut -d : -f 1 "$work/new" | grep -cxF -e "$speaker" || :)
+[ "$said" -ge 20 ] || {
+    echo "$0: $speaker needs 20 messages in the last tenth of the chat, and has $said." >&2
+    exit 1
+}
 
 charlstm train "$work/old" --minutes "${MINUTES:-2}" --sample-every 0 -o "$work/model" \
     > "$work/path"
 
-# Held-out messages, each after the messages before it, and each alone.
-charlstm score "$work/model" "$work/new" --carry --per-token --json -q > "$work/context.json"
-charlstm score "$work/model" "$work/new" --per-token --json -q > "$work/alone.json"
-python3 "$here/chat.py" compare "$speaker" "$work/context.json" "$work/alone.json"
-
-printf '\nYou are %s, and %s answers. Ctrl-D ends the chat.\n' "${you:=You}" "$speaker"
+printf 'You are %s, and %s answers. Ctrl-D ends the chat.\n' "${you:=You}" "$speaker"
 while IFS= read -r line; do
     # The file has the whole conversation, and ends where the answer begins.
     printf '%s: %s\n%s:' "$you" "$line" "$speaker" >> "$work/talk"
@@ -46,3 +46,10 @@ while IFS= read -r line; do
     printf '%s\n' "$answer" >> "$work/talk"
     printf '%s:%s\n' "$speaker" "$answer"
 done
+
+# Held-out messages, each after the messages before it, and in shuffled order.
+python3 "$here/chat.py" shuffle "$work/new" > "$work/shuffled"
+for order in new shuffled; do
+    charlstm score "$work/model" "$work/$order" --carry --per-token --json -q > "$work/$order.json"
+done
+python3 "$here/chat.py" compare "$speaker" "$work/new.json" "$work/shuffled.json"

@@ -1,7 +1,7 @@
 """Make pairs of dates in two forms, divide pairs, and count exact answers.
 
 python3 dates.py make                 prints made-up pairs, with a tab between the two forms
-python3 dates.py divide WORK PAIRS    WORK/learn, WORK/prompts and WORK/right
+python3 dates.py divide WORK PAIRS    WORK/learn, WORK/prompts and WORK/right; prints a length
 python3 dates.py report WORK          WORK/answers-*, from `charlstm generate --json`
 """
 
@@ -11,6 +11,8 @@ import sys
 from calendar import month_name
 from datetime import date, timedelta
 from pathlib import Path
+
+from common import error_of_share
 
 FORMS = (
     "{d} {month} {y}|{d}{th} {month} {y}|{d} {mon} {y}|{d}. {m}. {y}|the {d}{th} of {month} {y}"
@@ -40,7 +42,10 @@ def pairs_of(path):
 
 
 def divide(work, path):
-    """Write nine tenths of the pairs for training, and those with other left sides for testing."""
+    """Write nine tenths of the pairs for training, and those with other left sides for testing.
+
+    Print the length that an answer may have: that of the longest one in the file, and a line end.
+    """
     pairs = list(dict.fromkeys(pairs_of(path)))
     random.Random(1).shuffle(pairs)
     tested = min(500, len(pairs) // 10)
@@ -52,6 +57,7 @@ def divide(work, path):
     (work / "learn").write_text("".join(f"{given}\t{wanted}\n" for given, wanted in learn))
     (work / "prompts").write_text("".join(f"{given}\t\n" for given, _ in test))
     (work / "right").write_text("".join(f"{given}\t{wanted}\n" for given, wanted in test))
+    print(max(len(wanted) for _, wanted in pairs) + 1)
 
 
 def trigrams(text):
@@ -76,8 +82,9 @@ def report(work):
     shares = {}
     for name, given in methods.items():
         hits = [a == wanted for a, (_, wanted) in zip(given, right, strict=True)]
-        share = shares[name] = sum(hits) / len(hits)
-        print(f"{name:14} {share:6.1%} ± {100 * (share * (1 - share) / len(hits)) ** 0.5:.1f}")
+        shares[name] = sum(hits) / len(hits)
+        error = error_of_share(sum(hits), len(hits))
+        print(f"{name:14} {shares[name]:6.1%} ± {100 * error:.1f}")
     pairs = zip(right, methods["with attention"], strict=True)
     for (given, wanted), answer in [pair for pair in pairs if pair[0][1] != pair[1]][:3]:
         print(f"wrong: {given!r} became {answer[:40]!r} instead of {wanted!r}")

@@ -6,17 +6,18 @@
 # dates in nine forms. A tenth of the pairs (at most 500) is tested, the others are learned, by a
 # network with attention and by one without. MINUTES sets the time for training each.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1"
 else
     python3 "$here/dates.py" make
 fi > "$work/pairs"
-python3 "$here/dates.py" divide "$work" "$work/pairs"
+longest=$(python3 "$here/dates.py" divide "$work" "$work/pairs")
 
 for network in attention plain; do
     option=
@@ -25,8 +26,8 @@ for network in attention plain; do
         ${option:+"$option"} --sample-every 0 -o "$work/$network" > "$work/path"
 
     # The model continues each text and its tab with the most probable characters.
-    charlstm generate "$work/$network" --prompts "$work/prompts" --temperature 0 --length 200 \
-        --json -q > "$work/answers-$network"
+    charlstm generate "$work/$network" --prompts "$work/prompts" --temperature 0 \
+        --length "$longest" --json -q > "$work/answers-$network"
 done
 python3 "$here/dates.py" report "$work"
 

@@ -8,6 +8,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from common import error_of_sum
+
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -25,11 +27,14 @@ def make():
 
 def series_of(path):
     """Return all values in order, and the month from which on they are forecast."""
-    lines = Path(path).read_text().splitlines()
-    years = [re.findall(r"-?\d+(?:\.\d+)?", line)[-12:] for line in lines if line.strip()]
-    if len(years) < 8 or any(len(year) < 12 for year in years):
-        sys.exit(f"{path}: give at least 8 lines with 12 numbers each.")
-    return [float(value) for year in years for value in year], 12 * (len(years) * 3 // 4)
+    lines = [line for line in Path(path).read_text().split("\n") if line.strip()]
+    years = [re.findall(r"-?\d+(?:\.\d+)?", line) for line in lines]
+    for line, year in zip(lines, years, strict=True):
+        if len(year) != 12 and not (len(year) == 13 and year[0].isdecimal()):
+            sys.exit(f"A line needs 12 numbers, or a year and 12 numbers: {line[:60]!r}.")
+    if len(years) < 8:
+        sys.exit("The series needs at least 8 lines with 12 numbers each.")
+    return [float(value) for year in years for value in year[-12:]], 12 * (len(years) * 3 // 4)
 
 
 def unit_of(values, start):
@@ -84,16 +89,19 @@ def compare(series, samples):
 
 def report(errors, naive, inside):
     """Print mean errors, and how often the interval contains the true value."""
-    years = range(0, len(errors), 12)
-    wins = sum(sum(errors[year : year + 12]) < sum(naive[year : year + 12]) for year in years)
+    saved = [a - b for a, b in zip(naive, errors, strict=True)]
+    by_year = [sum(saved[start : start + 12]) for start in range(0, len(saved), 12)]
+    wins = sum(gain > 0 for gain in by_year)
     model, baseline = statistics.fmean(errors), statistics.fmean(naive)
     print(f"\nMean absolute error of {len(errors)} months:")
     print(f"median of the samples          {model:.4g}")
     print(f"same month of the year before  {baseline:.4g}")
+    error = error_of_sum(by_year) / len(saved)
+    print(f"difference                     {baseline - model:.4g} ± {error:.4g}")
     print(f"\nThe 80% intervals contain {statistics.fmean(inside):.0%} of the true values.")
     print(
-        f"This is a demonstration: the error is {model / baseline:.0%} of that of the simplest "
-        f"forecast, and smaller in {wins} of {len(years)} years. Use a statistical model instead."
+        f"The error is {model:.4g}, that of the simplest forecast {baseline:.4g}; it is smaller in "
+        f"{wins} of {len(by_year)} years. Use a statistical model instead: this is a demonstration."
     )
 
 

@@ -6,13 +6,14 @@
 # before them. Without it, the script makes up a series. The last quarter of the years is forecast,
 # each from the year before. MINUTES sets the time for training.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1"
 else
     python3 "$here/forecast.py" make
 fi > "$work/series"

@@ -3,7 +3,8 @@
     python examples/from_python.py [TEXT [MINUTES]]
 
 TEXT is a file, a folder or the name of a corpus. Without it, the reference text that comes with
-Python is read. The checkpoint is saved in checkpoints/from-python, and the plot next to it.
+Python is read. The checkpoint is saved in checkpoints/from-python, and the plot next to it. The
+plot needs matplotlib: pip install "charlstm[plot]".
 """
 
 import sys
@@ -39,4 +40,7 @@ def main(text: str = "python-docs", minutes: str = "1") -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", charlstm.UnknownCharacterWarning)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (charlstm.CharlstmError, ValueError) as error:
+        sys.exit(str(error))

@@ -23,17 +23,25 @@ def keystrokes(word, common):
     return len(word) + 1
 
 
-old, new, figures = (Path(path).read_text() for path in sys.argv[1:])
-common = [word for word, _ in Counter(WORD.findall(old)).most_common()]
-words = Counter(WORD.findall(new))
-aided = sum(count * keystrokes(word, common) for word, count in words.items())
-saved = 1 - aided / sum(count * (len(word) + 1) for word, count in words.items())
-model = json.loads(figures)
-share, error = model["keystrokes_saved"], model["keystrokes_saved_standard_error"]
-print("\nKeystrokes saved by three suggestions:")
-print(f"model             {share:.1%} ± {error:.1%} of {model['sample']:,} words")
-print(f"word frequencies  {saved:.1%} of {words.total():,} words\n")
-if share > saved + 2 * error:
-    print(f"The model saves {share - saved:.1%} more of all keystrokes than frequent words do.")
-else:
-    print("The model doesn't save more than frequent words do. It needs more text or more time.")
+def compare(old, new, figures):
+    """Print the share of keystrokes that each of them saves."""
+    old, new, figures = (Path(path).read_text() for path in (old, new, figures))
+    common = [word for word, _ in Counter(WORD.findall(old)).most_common()]
+    words = Counter(WORD.findall(new))
+    aided = sum(count * keystrokes(word, common) for word, count in words.items())
+    saved = 1 - aided / sum(count * (len(word) + 1) for word, count in words.items())
+    model = json.loads(figures)
+    share, error = model["keystrokes_saved"], model["keystrokes_saved_standard_error"]
+    print("\nKeystrokes saved by three suggestions:")
+    print(f"model             {share:.1%} ± {error:.1%} of {model['sample']:,} words")
+    print(f"word frequencies  {saved:.1%} of {words.total():,} words\n")
+    if abs(share - saved) <= 2 * error:
+        print("The model saves about as many keystrokes as frequent words do.")
+    else:
+        more = "more" if share > saved else "fewer"
+        print(f"The model saves {abs(share - saved):.1%} {more} of all keystrokes", end=" ")
+        print("than frequent words do.")
+
+
+if __name__ == "__main__":
+    compare(*sys.argv[1:])

@@ -4,20 +4,21 @@
 # Usage: sh examples/keyboard.sh [FILE [CHECKPOINT]]
 # FILE is a text of your own, such as your sent mail, of at least 200 lines. Without it, the text
 # is Python's documentation. With CHECKPOINT, such as english, training starts from that model.
-# MINUTES sets the time for training.
+# english has read 86 novels, which make too easy tests. MINUTES sets the time for training.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1"
 else
     python3 -c '
 import pydoc_data.topics
 print(*pydoc_data.topics.topics.values(), sep="\n")'
-fi | tr -d '\r' > "$work/text"
+fi > "$work/text"
 
 # The last tenth is held out. Of this, about 10,000 characters are typed.
 lines=$(wc -l < "$work/text")
@@ -29,8 +30,10 @@ charlstm train "$work/old" ${2:+--from "$2"} --minutes "${MINUTES:-2}" --sample-
     -o "$work/model" > "$work/path"
 
 typed=$(awk 'NF > 5 { print $1, $2; exit }' "$work/new")
-echo "Suggestions after \"$typed\" (probability, word):"
-charlstm predict "$work/model" "$typed " --top 3 --words-only -q
+if [ -n "$typed" ]; then
+    echo "Suggestions after \"$typed\" (probability, word):"
+    charlstm predict "$work/model" --top 3 --words-only -q -- "$typed "
+fi
 
 # All words are typed, because the sample is larger than the text.
 charlstm evaluate "$work/model" "$work/new" --sample 1000000 --json -q > "$work/figures"

@@ -6,6 +6,8 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from common import error_of_share
+
 TEMPERATURE = 0.8  # that of `charlstm generate`
 ORDER = 3  # letters that the Markov chain looks back
 TRIES = 200_000
@@ -45,9 +47,8 @@ def chain_names(known, count):
 
 def share_of(names, held):
     """Return the share of names that are in ``held``, and its standard error."""
-    count = max(1, len(names))
-    share = len(names & held) / count
-    return share, (share * (1 - share) / count) ** 0.5
+    hits, count = len(names & held), max(1, len(names))
+    return hits / count, error_of_share(hits, count)
 
 
 def compare(train, held, new):
@@ -59,12 +60,10 @@ def compare(train, held, new):
     print(f"model         {model:.2%} ± {error:.2%} of {len(new):,} inventions")
     print(f"Markov chain  {chain:.2%} ± {chain_error:.2%} of {len(chain_new):,} inventions\n")
     margin = 2 * (error**2 + chain_error**2) ** 0.5
-    if model > chain + margin:
-        print(f"The model invents real names {model / chain:.1f} times as often as the chain does.")
-    elif model > chain - margin:
-        print("The model invents real names about as often as the chain, which needs no training.")
-    else:
-        print("The model invents real names less often than the chain, which needs no training.")
+    often = "more often than" if model > chain else "less often than"
+    if abs(model - chain) <= margin:
+        often = "about as often as"
+    print(f"The model invents real names {often} the chain ({model:.2%} against {chain:.2%}).")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@
 # documentation. REGEX is what inventions must match, by default any 5 to 9 characters. MINUTES
 # sets the time for training.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1"
 else
     python3 "$here/names.py" words
-fi | tr -d '\r' | sed '/^$/d' | LC_ALL=C sort -u > "$work/list"
+fi > "$work/given"
+sed '/^$/d' "$work/given" | LC_ALL=C sort -u > "$work/list"
 regex=${2:-'.{5,9}'}
 
 names=$(wc -l < "$work/list")
@@ -31,5 +33,8 @@ echo "New names that match $regex:"
 charlstm generate "$work/model" --match "$regex" --novel --unique --against "$work/held" \
     --count 10 --seed 1 -q
 
-charlstm generate "$work/model" --novel --unique --count 10000 --seed 1 -q > "$work/new"
+# Some lists allow fewer than 10,000 inventions. A thousand is enough to count.
+charlstm generate "$work/model" --novel --unique --count 10000 --seed 1 -q \
+    > "$work/new" 2> "$work/errors" || [ "$(wc -l < "$work/new")" -ge 1000 ] ||
+    { cat "$work/errors" >&2; exit 1; }
 python3 "$here/names.py" compare "$work/train" "$work/held" "$work/new"

@@ -1,11 +1,14 @@
 """Make a log, corrupt lines of it, and measure how well scores find them (for oddlines.sh)."""
 
 import datetime
+import math
 import random
 import re
 import sys
 from bisect import bisect_left, bisect_right
 from pathlib import Path
+
+from common import error_of_sum
 
 draw = random.Random(1)
 
@@ -77,19 +80,22 @@ def corrupt(today, mixed, kinds):
     Path(kinds).write_text("".join(kind + "\n" for kind in made))
 
 
-def area(values, made, kinds):
-    """Return the probability that an odd line of these kinds has a higher value than a usual one.
+def shares_below(values, others):
+    """Return for each value the share of the others that are lower. A tie counts half."""
+    others = sorted(others)
+    return [(bisect_left(others, v) + bisect_right(others, v)) / 2 / len(others) for v in values]
 
-    A tie counts half.
-    """
-    usual = sorted(value for value, kind in zip(values, made, strict=True) if not kind)
-    odd = [value for value, kind in zip(values, made, strict=True) if kind in kinds]
-    ranks = [(bisect_left(usual, value) + bisect_right(usual, value)) / 2 for value in odd]
-    return sum(ranks) / max(1, len(odd)) / len(usual)
+
+def mean(values):
+    """Return the mean of values, as text; a hyphen if there are none."""
+    return f"{sum(values) / len(values):.3f}" if values else "-"
 
 
 def compare(old, mixed, kinds, scores):
-    """Print the areas under the ROC curve of the model's scores and of the share of new words."""
+    """Print the areas under the ROC curve of the model's scores and of the share of new words.
+
+    The area is the probability that an odd line has a higher value than a usual one.
+    """
     known = {word for line in lines_of(old) for word in line.split()}
     new = [[word not in known for word in line.split()] for line in lines_of(mixed)]
     made = lines_of(kinds)
@@ -97,16 +103,39 @@ def compare(old, mixed, kinds, scores):
         "model": [float(score) for score in lines_of(scores)],
         "words never seen": [sum(line) / max(1, len(line)) for line in new],
     }
-    print(f"\nArea under the ROC curve, {sum(map(bool, made))} odd lines of {len(made)}:")
+    odd_kinds = [kind for kind in made if kind]
+    print(f"\nArea under the ROC curve, {len(odd_kinds)} odd lines of {len(made)}:")
     print(f"{'':<17}  all   ", *(f"{kind:>15}" for kind in KINDS))
-    areas = {name: area(of, made, [*KINDS]) for name, of in values.items()}
+    shares = []
     for name, of in values.items():
-        parts = (f"{area(of, made, [kind]):>15.3f}" for kind in KINDS)
-        print(f"{name:<17} {areas[name]:.3f}  ", *parts)
-    model, words = areas.values()
+        odd = [value for value, kind in zip(of, made, strict=True) if kind]
+        usual = [value for value, kind in zip(of, made, strict=True) if not kind]
+        above = shares_below(odd, usual)
+        shares.append((above, shares_below(usual, odd)))
+        pairs = [*zip(above, odd_kinds, strict=True)]
+        parts = (mean([share for share, kind in pairs if kind == wanted]) for wanted in KINDS)
+        print(f"{name:<17} {mean(above)}  ", *(f"{part:>15}" for part in parts))
+    report(*zip(*shares, strict=True))
+
+
+def report(odd, usual):
+    """Print the difference of the areas with its standard error (DeLong and others, 1988).
+
+    Each argument has two lists of shares, those by the model and those by the baseline.
+    """
+    model, words = (sum(shares) / len(shares) for shares in odd)
+    errors = [
+        error_of_sum([a - b for a, b in zip(*shares, strict=True)]) / len(shares[0])
+        for shares in (odd, usual)
+    ]
+    error = math.hypot(*errors)
+    print(f"difference        {model - words:+.3f} ± {error:.3f}")
+    often = "more often than" if model > words else "less often than"
+    if abs(model - words) <= 2 * error:
+        often = "about as often as"
     print(
         f"\nThe model puts an odd line above a usual one {model:.0%} of the time, "
-        f"{'more' if model > words else 'not more'} often than the share of new words does."
+        f"{often} the share of new words does ({words:.0%})."
     )
 
 

@@ -6,16 +6,18 @@
 # corrupted, and the script measures whether corrupted lines have higher scores than usual ones.
 # Without LOGFILE, it makes up a log. MINUTES sets the time for training.
 set -eu
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if [ $# -gt 0 ]; then
-    cat -- "$1"
+    python3 "$here/common.py" "$1"
 else
     python3 "$here/oddlines.py" make
-fi | tr -d '\r' | sed '/^$/d' > "$work/log"
+fi > "$work/given"
+sed '/^$/d' "$work/given" > "$work/log"
 lines=$(wc -l < "$work/log")
 [ "$lines" -ge 1000 ] || { echo "$0: give a log of at least 1,000 lines." >&2; exit 1; }
 

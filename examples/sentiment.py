@@ -1,4 +1,4 @@
-"""Divide a labelled table into a text per label, and measure the labels that models give.
+"""Divide a labeled table into a text per label, and measure the labels that models give.
 
 python3 sentiment.py make                      prints a table of made-up remarks
 python3 sentiment.py divide WORK TABLE         WORK/LABEL.txt, WORK/labels, WORK/test, WORK/right
@@ -12,9 +12,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from common import error_of_share
+
 THINGS = "the film|the plot|the acting|the ending|this comedy|the script|the music|the first half"
 GOOD = "wonderful|moving|funny|clever|gripping|charming|fresh|a pleasure|worth seeing"
 BAD = "dull|clumsy|boring|tedious|predictable|a mess|forgettable|a waste of time|too long"
+STARTS = "|to be fair, |i must say, |once again, |after all the praise, |as my friends said, "
 OPINIONS = "{} is {}|i found {} {}|{} turns out to be {}|for me {} was {}"
 DENIALS = "{} is not {}|i never found {} {}|nobody will call {} {}|{} is far from {}"
 ENDS = (
@@ -31,7 +34,8 @@ def make():
         pattern = rng.choice((DENIALS if denied else OPINIONS).split("|"))
         thing = rng.choice(THINGS.split("|"))
         quality = rng.choice((GOOD if good != denied else BAD).split("|"))
-        remark = pattern.format(thing, quality) + rng.choice(ENDS.split("|"))
+        start, end = rng.choice(STARTS.split("|")), rng.choice(ENDS.split("|"))
+        remark = start + pattern.format(thing, quality) + end
         print("positive" if good else "negative", remark, sep="\t")
 
 
@@ -42,14 +46,20 @@ def lines_of(path):
 
 
 def divide(work, table):
-    """Write the texts of each label, and the last fifth of the table, at most 1,000 rows, apart."""
+    """Write the texts of each label, and apart those of the last fifth that are not among them."""
     rows = [line.partition("\t")[::2] for line in lines_of(table)[1:]]
     rows = [(label.strip().replace("/", "-"), text.strip()) for label, text in rows if text.strip()]
     tested = min(1000, len(rows) // 5)
     learned, test = rows[:-tested], rows[-tested:]
-    labels = sorted({label for label, _ in learned})
-    if len(labels) < 2:
-        sys.exit("The table needs a label, a tab and a text per line, and more than one label.")
+    known = {text for _, text in learned}
+    test = [row for row in test if row[1] not in known]
+    # The label with the most texts comes first: its training sets the time.
+    labels = [label for label, _ in Counter(label for label, _ in learned).most_common()]
+    if not 2 <= len(labels) <= 10 or not test:
+        sys.exit(
+            "The table needs a label, a tab and a text per line, 2 to 10 labels, and different "
+            f"texts. It has {len(labels)} labels, and {len(test)} texts to test."
+        )
     (work / "labels").write_text("".join(f"{label}\n" for label in labels))
     for label in labels:
         (work / f"{label}.txt").write_text("".join(f"{t}\n" for k, t in learned if k == label))
@@ -93,9 +103,9 @@ def report(work):
     }
     shares = {}
     for name, found in chosen.items():
-        share = sum(a == b for a, b in zip(found, right, strict=True)) / len(right)
-        shares[name] = f"{share:.1%}"
-        print(f"{name:15} {share:6.1%} ± {100 * (share * (1 - share) / len(right)) ** 0.5:.1f}")
+        hits = sum(a == b for a, b in zip(found, right, strict=True))
+        shares[name] = f"{hits / len(right):.1%}"
+        print(f"{name:15} {shares[name]:>6} ± {100 * error_of_share(hits, len(right)):.1f}")
     print(f"Of {len(test)} texts, charlstm labels {shares['charlstm']} correctly", end=", ")
     print(f"and naive Bayes on words {shares['naive Bayes']}.")
 

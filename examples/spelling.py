@@ -14,6 +14,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from common import error_of_share, read
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORD = re.compile(r"\b[a-z]+(?:'[a-z]+)?\b")  # Names and other capitalized words stay as they are.
 CONFUSED = [sets.split() for sets in (
@@ -81,19 +83,22 @@ def count_words(paths):
     """Return the known words, at least two occurrences each, with their frequencies."""
     words = Counter()
     for path in paths:
-        words.update(WORD.findall(Path(path).read_text("utf-8", "replace").replace("’", "'")))
+        words.update(WORD.findall(read(path).replace("’", "'")))
     return {word: count for word, count in words.items() if count > 1}
 
 
 def prepare(folder, texts):
     """Write the misspelled sentences, and groups of alternatives for `charlstm rank`."""
-    rng, known = random.Random(1), count_words(texts)
+    rng, known, wrong = random.Random(1), count_words(texts), 0
     with open(folder / "groups", "w") as groups, open(folder / "typed", "w") as typed:
         for index, sentence in enumerate((folder / "sentences").read_text().splitlines()):
             bad = misspell(sentence, index % 3, rng)
             kind = index % 3 if bad != sentence else 2
+            wrong += bad != sentence
             typed.write(json.dumps([kind, sentence, bad, by_frequency(bad, known)]) + "\n")
             groups.write("\t".join(dict.fromkeys(corrections(bad, known))) + "\n")
+    if not wrong:
+        sys.exit("No word can be misspelled. Give an English text.")
 
 
 def choose(ranked, typed):
@@ -122,7 +127,7 @@ def report(folder):
                 right += a == b
                 broken += a == b != c
         share = fixed.total() / errors.total()
-        deviation = 100 * (share * (1 - share) / errors.total()) ** 0.5
+        deviation = 100 * error_of_share(fixed.total(), errors.total())
         parts = [f"{fixed[kind]} of {errors[kind]}" for kind in (0, 1)]
         parts.append(f"{broken} of {right:,}")
         print(f"{name:17} {share:8.1%} ± {deviation:3.1f}", end="   ")

@@ -2,12 +2,13 @@
 # Correct typing errors and confused words (their, there) in the sentences of a text.
 #
 # Usage: sh examples/spelling.sh [TEXT [MORE_TEXTS...]]
-# Without TEXT, Python's documentation is read. SENTENCES (600) of the last fifth of TEXT get one
-# error each, or none. The words that may be meant are those of its first four fifths and of
+# Without TEXT, Python's documentation is read. Up to SENTENCES (600) of the last fifth of TEXT get
+# one error each, or none. The words that may be meant are those of its first four fifths and of
 # MORE_TEXTS. Nothing is trained: the model is english, or MODEL, not trained on TEXT.
 set -eu
 text=${1:-python-docs}
 [ $# -eq 0 ] || shift
+export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT

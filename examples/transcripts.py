@@ -1,7 +1,8 @@
 """Make lists of transcripts such as a recognizer prints, and count the errors of those chosen.
 
-python3 transcripts.py confuse FOLDER        FOLDER/sentences to FOLDER/lists
-python3 transcripts.py report FOLDER LISTS   FOLDER/ranked, from `charlstm rank --json`
+python3 transcripts.py confuse FOLDER       FOLDER/sentences to FOLDER/lists
+python3 transcripts.py check FOLDER LISTS   LISTS to FOLDER/lists
+python3 transcripts.py report FOLDER        FOLDER/ranked, from `charlstm rank --json`
 
 A line of a list has the right sentence and the candidates, the recognizer's best first, with tabs
 between them. The simulated recognizer confuses words of FOLDER/learn.txt that sound alike.
@@ -15,7 +16,10 @@ from collections import Counter, defaultdict
 from heapq import nlargest
 from pathlib import Path
 
+from common import error_of_sum, read
+
 CANDIDATES = 50
+FEWEST = 20  # lists
 ALIKE = str.maketrans("ptkcqfszjwy", "bdgggvzzzuu", "aeiou'h")  # Consonants that sound similar.
 
 
@@ -73,9 +77,23 @@ def confuse(folder):
             print(sentence, *candidates(sentence, groups, rng), sep="\t", file=lists)
 
 
-def report(folder, path):
+def check(folder, path):
+    """Write the lists whose right sentence is not in the text that the model learns."""
+    learned = " ".join((folder / "learn.txt").read_text().split())
+    lists = [line for line in read(path).split("\n") if line.strip()]
+    for line in lists:
+        if not all(text.strip() for text in (line + "\t").split("\t")[:2]):
+            sys.exit(f"{path}: a line needs a sentence, a tab and a candidate: {line[:60]!r}.")
+    rights = [" ".join(line.split("\t")[0].replace("’", "'").split()) for line in lists]
+    new = [line for line, right in zip(lists, rights, strict=True) if right not in learned]
+    if len(new) < FEWEST:
+        sys.exit(f"{path}: {len(new)} right sentences are not in the training text. Give {FEWEST}.")
+    (folder / "lists").write_text("".join(line + "\n" for line in new))
+
+
+def report(folder):
     """Print the word error rates of the first, the chosen and the best candidates."""
-    lists = [line.split("\t") for line in lines_of(path)]
+    lists = [line.split("\t") for line in lines_of(folder / "lists")]
     ranked = [json.loads(line) for line in lines_of(folder / "ranked")]
     chosen = [group["alternatives"][0]["text"] for group in ranked]
     choices = {"first": [], "chosen by charlstm": [], "best": []}
@@ -87,14 +105,28 @@ def report(folder, path):
     rates = {}
     for name, counts in choices.items():
         rates[name] = sum(counts) / words
-        mean = sum(counts) / len(counts)
-        spread = sum((count - mean) ** 2 for count in counts) ** 0.5 / words
+        spread = error_of_sum(counts) / words
         print(f"{name:18}  {rates[name]:5.1%} ± {100 * spread:.1f}  of {words:,} words are wrong")
-    first, found, least = rates.values()
-    print(f"Choosing by the model removes {(first - found) / (first - least or 1):.0%}", end=" ")
-    print("of the errors that the lists allow to remove.")
+    first, chosen, best = choices.values()
+    removed = [a - b for a, b in zip(first, chosen, strict=True)]
+    saved, error = sum(removed) / words, error_of_sum(removed) / words
+    print(f"{'difference':18}  {saved:5.1%} ± {100 * error:.1f}")
+    if sum(first) == sum(best):
+        print("The lists allow no improvement: no candidate is better than the first one.")
+    elif abs(saved) <= 2 * error:
+        print("The candidates that the model chooses have about as many errors as the first ones.")
+    elif saved > 0:
+        share = sum(removed) / (sum(first) - sum(best))
+        print(f"The model's choice has fewer errors: it removes {share:.0%} of those", end=" ")
+        print("that a perfect choice removes.")
+    else:
+        print(
+            f"The model's choice has more errors than the first candidates, by {-saved:.1%}",
+            end=" ",
+        )
+        print("of the words.")
 
 
 if __name__ == "__main__":
-    command, folder, *lists = sys.argv[1:]
-    confuse(Path(folder)) if command == "confuse" else report(Path(folder), *lists)
+    command, *paths = sys.argv[1:]
+    {"confuse": confuse, "check": check, "report": report}[command](*map(Path, paths))

@@ -17,9 +17,11 @@ SHARE = r"\s+(\d+\.\d)% ± \d+\.\d"
 def run(script: str, *arguments: str, folder: Path, **variables: str) -> str:
     """Run a script in another folder with almost no training, and return its output."""
     line = " ".join(["sh", f"'{EXAMPLES}/{script}'", *arguments])
-    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(folder), **variables)
+    work = folder / "work files"
+    work.mkdir()
+    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(work), **variables)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert not [*folder.glob("tmp*")]  # The work files are removed.
+    assert not [*work.iterdir()]  # The work files are removed.
     return done.stdout
 
 
@@ -46,7 +48,7 @@ def prose(seed: int, verbs: str = "knew saw heard took") -> str:
 
 @pytest.mark.slow
 def test_spelling_is_corrected_better_than_by_word_frequencies(tmp_path):
-    output = run("spelling.sh", folder=tmp_path, SENTENCES="60")
+    output = run("spelling.sh", folder=tmp_path)
     model, baseline = shares(output, "charlstm", "word frequencies")
     assert model > baseline
     assert re.search(r"Charlstm corrected \d+% .* broke \d+ .*\.$", output.splitlines()[-1])
@@ -61,30 +63,22 @@ def test_spelling_takes_texts_of_ones_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_short_text_is_an_error(tmp_path):
-    (tmp_path / "my.txt").write_text("Nothing to see here.\n")
-    done = in_a_shell(f"sh '{EXAMPLES}/spelling.sh' my.txt", tmp_path)
-    assert done.returncode != 0
-    assert "my.txt: too few sentences" in done.stderr
-
-
-@pytest.mark.slow
 def test_transcripts_takes_lists_of_ones_own(tmp_path):
     (tmp_path / "my.txt").write_text(prose(1))
     (tmp_path / "lists.tsv").write_text(
         "The man saw their house.\tThe man sore there house.\tThe man saw their house.\n"
-        "He heard the door.\tHe herd the door.\tHe heard the door.\tHe hurt a door.\n"
+        "He heard the door.\tHe herd the door.\tHe heard the door.\tHe hurt a door.\n" * 10
     )
     output = run("transcripts.sh", "my.txt", "lists.tsv", folder=tmp_path)
     assert shares(output, "first", "best") == [33.3, 0.0]
 
 
 @pytest.mark.slow
-def test_remarks_are_labelled(tmp_path):
+def test_remarks_are_labeled(tmp_path):
     output = run("sentiment.sh", folder=tmp_path)
     _, bayes, majority = shares(output, "charlstm", "naive Bayes", "majority class")
     assert bayes > majority
-    assert re.search(r"^Of 800 texts, .*\.$", output.splitlines()[-1])
+    assert re.search(r"^Of [67]\d\d texts, .*\.$", output.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -94,7 +88,7 @@ def test_authors_takes_folders_of_ones_own(tmp_path):
         (tmp_path / name / "book.txt").write_text(prose(1, verbs))
     output = run("authors.sh", "'Ann Lee'", "Bob/", folder=tmp_path)
     assert shares(output, "charlstm", "zlib")[1] > 50
-    assert "guessing of 50%" in output
+    assert re.search(r"with the most pages of 5\d%\.$", output.splitlines()[-1])
 
 
 @pytest.mark.slow

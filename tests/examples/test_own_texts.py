@@ -17,9 +17,11 @@ FIGURE = r"\s+(-?\d+(?:\.\d+)?)"
 def run(script: str, *arguments: str, folder: Path, stdin: str = "/dev/null") -> str:
     """Run a script in another folder with almost no training, and return its output."""
     line = " ".join(["sh", f"'{EXAMPLES}/{script}'", *arguments, "<", stdin])
-    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(folder))
+    work = folder / "work files"
+    work.mkdir()
+    done = in_a_shell(line, folder, timeout=280, MINUTES="0.02", TMPDIR=str(work))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert not [*folder.glob("tmp*")]  # The work files are removed.
+    assert not [*work.iterdir()]  # The work files are removed.
     return done.stdout
 
 
@@ -68,10 +70,11 @@ def test_keystrokes_are_saved(tmp_path):
 def test_a_made_up_chat_is_answered(tmp_path):
     (tmp_path / "lines").write_text("is it windy?\nbye\n")
     output = run("chat.sh", folder=tmp_path, stdin="lines")
-    context, alone = figures(output, "after the conversation", "without it")
-    assert math.isclose(context, alone, rel_tol=0.1)  # It has hardly been trained.
+    context, shuffled = figures(output, "after the conversation", "in shuffled order")
+    assert math.isclose(context, shuffled, rel_tol=0.1)  # It has hardly been trained.
     said = output.partition("You are Ann, and Ben answers. Ctrl-D ends the chat.\n")[2]
     assert len(re.findall("^Ben:", said, re.MULTILINE)) == 2
+    assert sentence(output).startswith("The conversation")
 
 
 @pytest.mark.slow
@@ -87,7 +90,7 @@ def test_a_chat_of_ones_own_has_another_speaker(tmp_path):
     assert "You are Eve, and Tom B. answers." in output
     done = in_a_shell(f"sh '{EXAMPLES}/chat.sh' export.txt Tom", tmp_path)
     assert done.returncode == 1
-    assert "Tom has no message in the last tenth of the chat." in done.stderr
+    assert "Tom needs 20 messages in the last tenth of the chat, and has 0." in done.stderr
 
 
 @pytest.mark.slow
@@ -106,22 +109,3 @@ def test_a_series_of_ones_own_is_forecast(tmp_path):
     output = run("forecast.sh", "series.csv", folder=tmp_path)
     assert figures(output, "same month of the year before") == [1.0]
     assert "Mean absolute error of 36 months" in output
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("script", ["names", "autocomplete", "keyboard", "chat", "oddlines"])
-def test_a_short_or_missing_file_is_an_error(tmp_path, script):
-    (tmp_path / "short.txt").write_text("Ann: hello\n" * 5)
-    for name in ("short.txt", "nowhere.txt"):
-        done = in_a_shell(f"sh '{EXAMPLES}/{script}.sh' {name}", tmp_path, TMPDIR=str(tmp_path))
-        assert done.returncode == 1
-        assert re.search(rf"{script}\.sh: give a \w+ of at least [\d,]+ \w+\.", done.stderr)
-        assert not [*tmp_path.glob("tmp*")]
-
-
-@pytest.mark.slow
-def test_a_short_series_is_an_error(tmp_path):
-    (tmp_path / "short.txt").write_text("1 2 3\n" * 20)
-    done = in_a_shell(f"sh '{EXAMPLES}/forecast.sh' short.txt", tmp_path)
-    assert done.returncode == 1
-    assert "at least 8 lines with 12 numbers each" in done.stderr
