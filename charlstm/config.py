@@ -184,8 +184,10 @@ class ModelConfig(Config, frozen=True, kw_only=True):
     """The network: an embedding, stacked LSTM layers and an output projection.
 
     If it is ``tied``, the output projection uses the weights of the embedding. With ``attention``,
-    the top layer attends to its last outputs, at most this many. If it is ``bidirectional``, the
-    model has a second network of the same sizes, which reads the text from its end.
+    the top layer attends to its last outputs, at most this many, and ``shifted_keys`` says whether
+    the key of an output is computed from the output before it (always, since format 11). If it is
+    ``bidirectional``, the model has a second network of the same sizes, which reads the text from
+    its end.
     """
 
     vocab_size: VocabularySize
@@ -194,6 +196,7 @@ class ModelConfig(Config, frozen=True, kw_only=True):
     layers: Depth = 2
     tied: bool = False
     attention: AttentionWindow = 0
+    shifted_keys: bool = True
     bidirectional: bool = False
 
     def check(self) -> None:

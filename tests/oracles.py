@@ -40,11 +40,10 @@ def network(config, weights, ids, state=None):
             cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
             hidden[layer] = x = sigmoid(o) * np.tanh(cells[layer])
         if config.attention:
-            windows = [
-                [*window, output][-config.attention :]
-                for window, output in zip(windows, x, strict=True)
-            ]
-            x = np.stack([attended(weights, np.stack(window)) for window in windows])
+            reach, shifted = config.attention, config.shifted_keys
+            pairs = list(zip(windows, x, strict=True))
+            x = np.stack([attended(weights, *pair, reach, shifted=shifted) for pair in pairs])
+            windows = [[*window, output][-reach:] for window, output in pairs]
         logits.append(x @ kernel + weights["output/bias"])
     cells = np.concatenate([hidden, cells])
     if not config.attention:
@@ -74,12 +73,19 @@ def _windows(state):
     ]
 
 
-def attended(weights, window):
-    """Return the last output of a window [n, u] with what it attends to."""
-    query, keys = window[-1] @ weights["attention/query"], window @ weights["attention/key"]
+def attended(weights, before, output, reach, *, shifted=True):
+    """Return an output [u] with what it attends to, given the outputs of the document before it."""
+    values, keyed = keyed_values(before, output, reach, shifted=shifted)
+    query, keys = output @ weights["attention/query"], keyed @ weights["attention/key"]
     scores = keys @ query / np.sqrt(len(query))
     shares = np.exp(scores - scores.max())
-    return window[-1] + shares / shares.sum() @ window @ weights["attention/output"]
+    return output + shares / shares.sum() @ values @ weights["attention/output"]
+
+
+def keyed_values(before, output, reach, *, shifted=True):
+    """Return the last outputs [n, u], and for each what its key is computed from [n, u]."""
+    values = np.stack([*before, output])[-reach:]
+    return values, np.stack([0 * output, *before])[-reach:] if shifted else values
 
 
 def assert_states_equal(first, second):

@@ -42,7 +42,8 @@ from charlstm.tokenizer.base import Tokenizer
 # have ``columns`` and ``keep_breaks``.
 # Format 9: training may have a ``recurrent_dropout``.
 # Format 10: a network may have an ``attention``, and a model a second, backward network.
-FORMAT = 10
+# Format 11: the keys of an attention may be shifted (``shifted_keys``), as all new ones are.
+FORMAT = 11
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"

@@ -19,6 +19,8 @@ def upgraded_config(config: Any, version: int) -> Any:
         config = config | {"provenance": _upgraded_provenance(config.get("provenance"))}
     if version < 8 and isinstance(config.get("corpus"), dict):
         config = config | {"corpus": {"format": "text"} | config["corpus"]}
+    if version < 11 and isinstance(config.get("model"), dict) and config["model"].get("attention"):
+        config = config | {"model": {"shifted_keys": False} | config["model"]}
     return config
 
 

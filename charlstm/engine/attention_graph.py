@@ -35,10 +35,11 @@ def add_float32(graph: OnnxGraph, config: ModelConfig, weights: Weights, outputs
     step = OnnxGraph("step_")
     own = step.reshape(latest.name, -1, 1, units)
     after, count = _moved(step, config, window.name, filled.name, own, "window_after")
+    keyed = window.name if config.shifted_keys else after
     # With the window on the left, threads would share its rows, and the bits would depend on them.
-    columns = step.add("Transpose", after, perm=[0, 2, 1])
+    columns = step.add("Transpose", keyed, perm=[0, 2, 1])
     scores = step.add("MatMul", step.reshape(query.name, -1, 1, units), columns)
-    shares = _shares(step, config, scores, count)
+    shares = _shares(step, config, scores, count, filled.name)
     mean = step.add("MatMul", shares, after)
     context = Value("context", FLOAT, (batch, units))
     step.add("Reshape", mean, step.constant([-1, units], np.int64), name=context.name)
@@ -81,15 +82,16 @@ def add_int8(
     units = config.units
     latest = graph.reshape(integers, -1, 1, units)
     window, filled = _moved(graph, config, "window", "filled", latest, "new_window", "new_filled")
+    keyed = "window" if config.shifted_keys else window
     projected = product(graph, integers, weights["attention/query"])
     query = graph.add("MatMul", projected, graph.constant(keys_for_queries(config, weights)))
     column, scale = _scaled(graph, graph.reshape(query, -1, units, 1), axis=1)
     # Both factors are unsigned: sums of unsigned x signed saturate on x86 without VNNI.
     middle = graph.constant(ZERO_POINT, np.uint8)
-    sums = graph.add("MatMulInteger", window, _unsigned(graph, column), middle, middle)
+    sums = graph.add("MatMulInteger", keyed, _unsigned(graph, column), middle, middle)
     scaled = _divided(graph, scale, ACTIVATION_LEVELS)
     scores = graph.add("Mul", graph.add("Cast", sums, to=FLOAT), scaled)
-    shares = _shares(graph, config, scores, filled)
+    shares = _shares(graph, config, scores, filled, "filled")
     levels, share = _scaled(graph, shares, axis=2, levels=_SHARE_LEVELS)
     zero = graph.constant(0, np.uint8)
     whole = graph.add("Cast", levels, to=UINT8)
@@ -131,22 +133,32 @@ def _moved(
     return after, graph.add("Min", more, graph.constant(float(config.attention)), name=name)
 
 
-def _shares(graph: OnnxGraph, config: ModelConfig, scores: str, filled: str) -> str:
+def _shares(graph: OnnxGraph, config: ModelConfig, scores: str, filled: str, before: str) -> str:
     """Return the softmax, float32 [B, 1, N], of the scores of places that are filled.
+
+    With shifted keys, the score of the first output of a document is 0: none comes before it.
 
     Args:
         graph: the graph.
         config: the sizes of the network.
         scores: float32, N for each row.
         filled: the number of places that are filled, float32 [B, 1].
+        before: the number of places that were filled before the step, float32 [B, 1].
     """
+    row = graph.reshape(scores, -1, 1, config.attention)
+    if config.shifted_keys:
+        row = graph.add("Where", _is_filled(graph, config, before), row, graph.constant(0.0))
+    is_filled = _is_filled(graph, config, filled)
+    known = graph.add("Where", is_filled, row, graph.constant(_OUTSIDE))
+    return graph.add("Softmax", known, axis=-1)
+
+
+def _is_filled(graph: OnnxGraph, config: ModelConfig, filled: str) -> str:
+    """Return which places are filled, bool [B, 1, N], given the number of those that are."""
     size = config.attention
     places = graph.constant(np.arange(size)[np.newaxis, np.newaxis])
     empty = graph.add("Sub", graph.constant(float(size)), graph.reshape(filled, -1, 1, 1))
-    is_filled = graph.add("GreaterOrEqual", places, empty)
-    row = graph.reshape(scores, -1, 1, size)
-    known = graph.add("Where", is_filled, row, graph.constant(_OUTSIDE))
-    return graph.add("Softmax", known, axis=-1)
+    return graph.add("GreaterOrEqual", places, empty)
 
 
 def _scaled(

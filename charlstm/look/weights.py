@@ -130,6 +130,7 @@ def packed(config: ModelConfig, weights: Weights) -> bytes:
         "vocabSize": config.vocab_size,
         "attention": config.attention,
         "keyWidth": config.key_width,
+        "shiftedKeys": config.shifted_keys,
         # Whether the engine rounds the input of the first layer to float16.
         "roundsInput": has_float16_table(config),
     }

@@ -3,8 +3,13 @@
 With outputs h, a query matrix Q, a key matrix K, an output matrix O and the last N positions j of
 the document, up to and including t (scaled dot product: Vaswani et al. 2017, equation 1):
 
-    a[t] = softmax((h[t] Q) (h[j] K)^T / sqrt(key width))
+    a[t] = softmax((h[t] Q) (h[j - 1] K)^T / sqrt(key width))
     y[t] = h[t] + (sum over j of a[t, j] h[j]) O
+
+The key of an output is computed from the output before it, and is zero for the first output of a
+document. So a query finds what came next in contexts like the present one, as in the cache of Grave
+et al. 2017 (https://arxiv.org/abs/1612.04426). Networks of format 10 use the key of the output
+itself, ``h[j] K``: they seldom learned to copy.
 
 The values are the outputs themselves. O starts at zero, so training starts from the plain network.
 The window reaches back beyond the start of a batch: the last outputs are carried from batch to
@@ -52,12 +57,16 @@ class Attention(keras.layers.Layer):
         units: width of the outputs.
         key_width: width of queries and keys.
         reach: number of outputs N in the window.
+        shifted_keys: whether the key of an output is computed from the output before it.
         seed: seed of the initial weights.
     """
 
-    def __init__(self, units: int, key_width: int, reach: int, *, seed: int) -> None:
+    def __init__(
+        self, units: int, key_width: int, reach: int, *, shifted_keys: bool = True, seed: int
+    ) -> None:
         super().__init__(name="attention", autocast=False)  # outputs may be bfloat16
         self.units, self.key_width, self.reach, self.seed = units, key_width, reach, seed
+        self.shifted_keys = shifted_keys
 
     def build(self) -> None:
         """Create the weights."""
@@ -86,6 +95,10 @@ class Attention(keras.layers.Layer):
         reachable = tf.concat([tf.cast(window.outputs, rows.dtype), rows], 1)
         documents = self._documents(keep, window.filled)
         keys = self._projected(reachable, self.key)
+        if self.shifted_keys:
+            continued = tf.equal(documents[:, 1:], documents[:, :-1])[:, :, None]
+            shifted = tf.where(continued, keys[:, :-1], 0.0)
+            keys = tf.concat([tf.zeros_like(keys[:, :1]), shifted], 1)
         queries = self._projected(rows, self.query) / math.sqrt(self.key_width)
         time = range(keep.shape[0])
         blocks = [time[start : start + BLOCK] for start in time[::BLOCK]]
@@ -163,6 +176,10 @@ def stock_attention(
     # How far each output, on the last axis, is behind each query.
     distance = keras.ops.expand_dims(place, 2) - keras.ops.expand_dims(place, 1)
     is_near = keras.ops.logical_and(distance >= 0, distance < config.attention)
+    keyed = outputs
+    if config.shifted_keys:
+        later = keras.layers.ZeroPadding1D((1, 0))(outputs)
+        keyed = keras.layers.Cropping1D((0, 1))(later)
     attend = keras.layers.MultiHeadAttention(
         num_heads=1,
         key_dim=config.key_width,
@@ -171,7 +188,7 @@ def stock_attention(
         use_bias=False,
         name="attention",
     )
-    added = attend(outputs, outputs, attention_mask=is_near)
+    added = attend(outputs, outputs, keyed, attention_mask=is_near)
     return keras.layers.Add(name="attended")([outputs, added])
 
 

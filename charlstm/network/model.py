@@ -94,7 +94,9 @@ class LSTMLanguageModel(keras.Model):
         self.attention = None
         if config.attention:
             self.attention = Attention(
-                config.units, config.key_width, config.attention, seed=seed + 2000
+                *(config.units, config.key_width, config.attention),
+                shifted_keys=config.shifted_keys,
+                seed=seed + 2000,
             )
         self.output_layer = OutputProjection(config, seed=seed + 1000)
         # Projecting a small table is cheaper than projecting the rows looked up in it.

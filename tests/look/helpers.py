@@ -18,7 +18,7 @@ from charlstm.look.weights import packed
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.helpers import FIGURES, settings
 from tests.models import random_weights
-from tests.oracles import sigmoid
+from tests.oracles import keyed_values, sigmoid
 
 ROOT = Path(__file__).parents[2]
 ENGLISH = ROOT / "checkpoints" / "english"
@@ -79,15 +79,17 @@ def int8_step(config, weights, token_id, state):
     return logits, np.concatenate([hidden, cells]), np.stack(gates)
 
 
-def int8_attention(config, weights, output, window):
-    """Attend from an output [u], the last of a window of integers [n, u], as ``int8_step`` does.
+def int8_attention(config, weights, output, before, latest):
+    """Attend from an output [u] as ``int8_step`` does.
 
-    Returns logits [V] and the shares [n].
+    ``before`` are the integers [u] of the outputs before it, and ``latest`` its own. Returns logits
+    [V] and the shares [n].
     """
-    query = product(window[-1], weights["attention/query"])
+    window, keyed = keyed_values(before, latest, config.attention, shifted=config.shifted_keys)
+    query = product(latest, weights["attention/query"])
     query = query @ weights["attention/key"].T / np.sqrt(config.key_width)
     column, scale = scaled(query, 127)
-    scores = window @ column * scale / 127
+    scores = keyed @ column * scale / 127
     shares = np.exp(scores - scores.max())
     shares /= shares.sum()
     row, scale = scaled(shares, 255)
@@ -131,10 +133,12 @@ def shares_after(checkpoint, ids):
     """Return the shares of the attention after each of some ids of a document, oldest first."""
     config, weights = checkpoint.config.model, checkpoint.weights
     engine = build_engine(config, weights, precision="int8", threads=1)
-    state, found = engine.initial_state(1), []
+    state, found, before = engine.initial_state(1), [], []
     for token_id in ids:
         _, state = engine.step(np.array([token_id]), state)
         cells, window, filled = (part.squeeze() for part in state.parts)
-        recent = window[-int(filled) :] - 128.0
-        found.append(int8_attention(config, weights, cells[config.layers - 1], recent)[1])
+        recent = list(window[-int(filled) :] - 128.0)
+        output = cells[config.layers - 1]
+        found.append(int8_attention(config, weights, output, before, recent[-1])[1])
+        before = recent
     return found

@@ -142,6 +142,9 @@ ATTENTIVE = {
     ),
     "wide, odd sizes": ModelConfig(vocab_size=7, embedding=5, units=77, layers=1, attention=33),
     "itself alone": ModelConfig(vocab_size=7, embedding=5, units=13, layers=1, attention=1),
+    "keys of format 10": ModelConfig(
+        vocab_size=9, embedding=5, units=13, layers=1, attention=6, shifted_keys=False
+    ),
 }
 # Read a text. For each token: logits, cells, the window from its oldest output on, and the shares.
 READ = """(() => {
@@ -172,10 +175,10 @@ def test_a_text_with_attention_is_that_of_the_oracle_and_of_the_engine(browser, 
     ids = np.random.default_rng(5).integers(config.vocab_size, size=3 * config.attention + 7)
     ids = [*ids.tolist(), CLEAR, *ids[:4].tolist()]
     engine = build_engine(config, weights, precision="int8", threads=1)
-    state = engine.initial_state(1)
+    state, before = engine.initial_state(1), []
     for token_id, found in zip(ids, browser.run(READ % json.dumps(ids)), strict=True):
         if token_id == CLEAR:
-            state = engine.initial_state(1)
+            state, before = engine.initial_state(1), []
             continue
         logits, cells, window, shares = (np.array(each) for each in found)
         real, state = engine.step(np.array([token_id]), state)
@@ -185,7 +188,8 @@ def test_a_text_with_attention_is_that_of_the_oracle_and_of_the_engine(browser, 
         np.testing.assert_allclose(cells, after.ravel(), atol=1e-4)
         np.testing.assert_allclose(logits, real[0], atol=1e-3)
         output = after[config.layers - 1]
-        expected, expected_shares = int8_attention(config, weights, output, window)
+        expected, expected_shares = int8_attention(config, weights, output, before, window[-1])
+        before = list(window)
         np.testing.assert_allclose(logits, expected, atol=1e-3)
         np.testing.assert_allclose(shares[: len(window)], expected_shares[::-1], atol=1e-5)
         assert not shares[len(window) :].any()

@@ -12,8 +12,8 @@ from tests.oracles import attended
 NAMES = ("query", "key", "output")
 
 
-def layer_of(rng, units, key_width, reach):
-    layer = Attention(units, key_width, reach, seed=1)
+def layer_of(rng, units, key_width, reach, *, shifted=True):
+    layer = Attention(units, key_width, reach, shifted_keys=shifted, seed=1)
     layer.build()
     layer.output_kernel.assign(rng.normal(size=(units, units)))
     return layer
@@ -33,14 +33,15 @@ def random_case(rng, time, batch, units, reach):
     return outputs, keep, Window(before, filled)
 
 
-def oracle(weights, outputs, keep, window, reach):
+def oracle(weights, outputs, keep, window, reach, *, shifted=True):
     """Attend from each output of each row, one after the other; return results and windows."""
     results, windows = np.empty(outputs.shape), []
     for row in range(outputs.shape[1]):
         seen = list(window.outputs[row, reach - int(window.filled[row, 0]) :].astype(np.float64))
         for time, output in enumerate(outputs[:, row].astype(np.float64)):
-            seen = [*(seen if keep[time, row, 0] else []), output][-reach:]
-            results[time, row] = attended(weights, np.stack(seen))
+            seen = seen if keep[time, row, 0] else []
+            results[time, row] = attended(weights, seen, output, reach, shifted=shifted)
+            seen = [*seen, output][-reach:]
         windows.append(seen)
     return results, windows
 
@@ -51,18 +52,19 @@ shapes = {
     "units": st.integers(1, 9),
     "key_width": st.integers(1, 5),
     "reach": st.integers(1, 8) | st.just(BLOCK + 3),
+    "shifted": st.booleans(),
     "seed": st.integers(0, 2**32 - 1),
 }
 
 
 @settings(max_examples=40, deadline=None)
 @given(**shapes)
-def test_the_attention_is_that_of_the_oracle(time, batch, units, key_width, reach, seed):
+def test_the_attention_is_that_of_the_oracle(time, batch, units, key_width, reach, shifted, seed):
     rng = np.random.default_rng(seed)
-    layer = layer_of(rng, units, key_width, reach)
+    layer = layer_of(rng, units, key_width, reach, shifted=shifted)
     outputs, keep, window = random_case(rng, time, batch, units, reach)
     found, after = layer(outputs, keep, Window(*map(tf.constant, window)))
-    expected, windows = oracle(weights_of(layer), outputs, keep, window, reach)
+    expected, windows = oracle(weights_of(layer), outputs, keep, window, reach, shifted=shifted)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     for row, seen in enumerate(windows):
         assert after.filled[row, 0] == len(seen)
@@ -71,10 +73,10 @@ def test_the_attention_is_that_of_the_oracle(time, batch, units, key_width, reac
 
 @settings(max_examples=25, deadline=None)
 @given(**shapes)
-def test_gradients_are_those_of_the_oracle(time, batch, units, key_width, reach, seed):
+def test_gradients_are_those_of_the_oracle(time, batch, units, key_width, reach, shifted, seed):
     """The gradient along a random direction equals the difference quotient of the oracle."""
     rng = np.random.default_rng(seed)
-    layer = layer_of(rng, units, key_width, reach)
+    layer = layer_of(rng, units, key_width, reach, shifted=shifted)
     outputs, keep, window = random_case(rng, time, batch, units, reach)
     upstream = rng.normal(size=outputs.shape)
     variables = [v.value for v in (layer.query, layer.key, layer.output_kernel)]
@@ -91,7 +93,8 @@ def test_gradients_are_those_of_the_oracle(time, batch, units, key_width, reach,
     def value(step):
         own, *others = [p + step * d for p, d in zip(points, directions, strict=True)]
         moved = dict(zip(weights, others, strict=True))
-        return float((oracle(moved, own, keep, window, reach)[0] * upstream).sum())
+        results, _ = oracle(moved, own, keep, window, reach, shifted=shifted)
+        return float((results * upstream).sum())
 
     quotient = (value(1e-5) - value(-1e-5)) / 2e-5
     slopes = [float((g * d).sum()) for g, d in zip(gradients, directions, strict=True)]

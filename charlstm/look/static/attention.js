@@ -16,12 +16,13 @@ class Attention {
   }
 
   // `model` and `tensors` are those of `Engine`.
-  constructor({ units, attention, keyWidth }, tensors, products) {
-    Object.assign(this, { units, reach: attention, tensors, products });
+  constructor({ units, attention, keyWidth, shiftedKeys }, tensors, products) {
+    Object.assign(this, { units, reach: attention, shiftedKeys, tensors, products });
     this.placed = new Array(attention); // the outputs that the matrix "window" contains
     this.projected = new Float32Array(keyWidth);
     this.query = new Float32Array(units);
-    this.scores = new Float32Array(attention);
+    this.found = new Float32Array(attention); // the scores of keys, by the place of their outputs
+    this.scores = new Float32Array(attention); // the scores of values
     this.levels = new Uint8Array(attention);
     this.means = new Int32Array(units);
     this.context = new Float32Array(units);
@@ -34,13 +35,19 @@ class Attention {
   // are in `products.x`. The window of `state` moves by this output. Leaves the integers of the
   // result in `products.x` and returns their scale.
   step(state, values, start) {
-    const { reach, units, tensors, products, attended } = this;
+    const { reach, units, tensors, products, attended, found, shiftedKeys } = this;
     const { x, sums } = products, { added_scales: scales } = tensors;
-    state.window[state.count % reach] = Int8Array.from(x.subarray(0, units));
+    const latest = Int8Array.from(x.subarray(0, units));
+    if (shiftedKeys) this._score(state.window, found);
+    state.window[state.count % reach] = latest;
     state.count++;
     const filled = Math.min(state.count, reach);
     const scores = this.scores.subarray(0, filled);
-    this._score(state.window, scores);
+    if (!shiftedKeys) this._score(state.window, found);
+    for (let n = state.count - filled; n < state.count; n++) {
+      const key = shiftedKeys ? n - 1 : n; // none comes before the first output of a document
+      scores[n % reach] = key < 0 ? 0 : found[key % reach];
+    }
     toShares(scores);
     this.shares.fill(0);
     for (let place = 0; place < filled; place++) {
@@ -55,10 +62,12 @@ class Attention {
   }
 
   // Score each output of a window. The query is in the space of outputs, so there are no keys.
+  // Takes the integers of the output that asks from `products.x`, and overwrites them.
   _score(window, scores) {
     const { tensors, products, projected, query, placed } = this;
     const { x, sums } = products, { query_scales, keys } = tensors;
     const width = projected.length;
+    if (!window.length) return;
     products.run("query_rows");
     for (let i = 0; i < width; i++) projected[i] = Math.fround(sums[i]) * query_scales[i];
     for (let i = 0, at = 0; i < query.length; i++, at += width) {
@@ -67,13 +76,13 @@ class Attention {
       query[i] = sum;
     }
     const scale = Math.fround(quantizeByLargest(query, x, HIDDEN_LEVELS) * HIDDEN_SCALE);
-    for (let place = 0; place < scores.length; place++) {
+    for (let place = 0; place < window.length; place++) {
       if (placed[place] === window[place]) continue;
       placed[place] = window[place];
       products.storeRow("window", place, placed[place]);
     }
-    products.run("window", scores.length);
-    for (let place = 0; place < scores.length; place++) scores[place] = Math.fround(sums[place]) * scale;
+    products.run("window", window.length);
+    for (let place = 0; place < window.length; place++) scores[place] = Math.fround(sums[place]) * scale;
   }
 
   // Put the integers of the weighted mean of a window into `products.x`.

@@ -32,7 +32,7 @@ class State {
 }
 
 class Engine {
-  // `model`: {layers, units, embedding, vocabSize, attention, keyWidth, roundsInput}; `tensors`: typed
+  // `model`: {layers, units, embedding, vocabSize, attention, keyWidth, shiftedKeys, roundsInput}; `tensors`: typed
   // arrays by name (see charlstm.look.weights).
   constructor(model, tensors) {
     Object.assign(this, model);
