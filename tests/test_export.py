@@ -37,7 +37,7 @@ PRECISIONS = ("float32", "int8")
 ignores_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def checkpoint_of(level, tied=False, layers=2, attention=0):
+def checkpoint_of(level, tied=False, layers=2, attention=0, shifted_keys=True):
     tokenizer = build_tokenizer([TEXT], TokenizerConfig(level=level))
     network = ModelConfig(
         vocab_size=tokenizer.vocab_size,
@@ -46,6 +46,7 @@ def checkpoint_of(level, tied=False, layers=2, attention=0):
         layers=layers,
         tied=tied,
         attention=attention,
+        shifted_keys=shifted_keys,
     )
     config = settings_for(network, tokenizer=TokenizerConfig(level=level))
     return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
@@ -57,6 +58,7 @@ MODELS = {
     "words": checkpoint_of("word", tied=True),
     "one layer": checkpoint_of("char", layers=1),
     "attention": checkpoint_of("char", attention=5),
+    "attention of format 10": checkpoint_of("char", attention=5, shifted_keys=False),
 }
 
 

@@ -28,6 +28,7 @@ CONFIGS = (
     ModelConfig(vocab_size=33, embedding=64, units=64, layers=2, tied=True),
     ModelConfig(vocab_size=7, embedding=3, units=5, layers=2, attention=4),
     ModelConfig(vocab_size=33, embedding=64, units=80, layers=1, attention=20),
+    ModelConfig(vocab_size=9, embedding=8, units=12, layers=1, attention=6, shifted_keys=False),
 )
 
 

@@ -30,6 +30,7 @@ ATTENTIVE = [
     ModelConfig(vocab_size=11, embedding=5, units=6, layers=1, attention=1),
     ModelConfig(vocab_size=13, embedding=8, units=8, layers=2, tied=True, attention=5),
     ModelConfig(vocab_size=9, embedding=12, units=80, layers=1, attention=64),
+    ModelConfig(vocab_size=9, embedding=8, units=12, layers=1, attention=6, shifted_keys=False),
 ]
 
 
