@@ -113,7 +113,7 @@ NAMED = {
 TRUTH = {
     Division: {"keep_breaks"},
     CorpusConfig: {"index", "dedupe"},
-    ModelConfig: {"tied", "bidirectional"},
+    ModelConfig: {"tied", "shifted_keys", "bidirectional"},
     TrainConfig: {"averages"},
     SampleConfig: {"finished"},
 }

@@ -84,7 +84,7 @@ def test_each_format_has_every_kind():
     assert all(kinds <= {name for n, name in CHECKPOINTS if n == number} for number in FORMATS)
     assert all({"delimited", "whole"} <= {m for n, m in CHECKPOINTS if n == new} for new in (3, 4))
     assert {(4, "signs"), (6, "pieces"), (7, "small"), (8, "records")} <= set(CHECKPOINTS)
-    assert {(10, "both"), (10, "small-both")} <= set(CHECKPOINTS)
+    assert {(n, name) for n in (10, 11) for name in ("both", "small-both")} <= set(CHECKPOINTS)
     for number, name in CHECKPOINTS:
         text = (stored(number, name) / "config.json").read_text("utf-8")
         assert json.loads(text)["format"] == number
@@ -127,7 +127,10 @@ def test_its_configuration_would_be_written_unchanged(number, name):
             }
         if number < 9:
             added["train"]["recurrent_dropout"] = 0.0
-        added["model"] = {"attention": 0, "bidirectional": False}
+        attends = bool(before["model"].get("attention"))
+        added["model"] = {"shifted_keys": not attends}
+        if number < 10:
+            added["model"] |= {"attention": 0, "bidirectional": False}
         if number < 8:
             added["corpus"] = {"format": "text", "include": [], "exclude": [], "dedupe": False}
         if number < 3:
@@ -164,10 +167,13 @@ FILLED = [(number, name) for number, name in CHECKPOINTS if "filled" in EXPECTED
 
 
 @pytest.mark.parametrize(("number", "name"), FILLED)
-def test_gaps_are_filled_as_before(number, name):
-    """The words depend on both networks."""
+def test_gaps_are_filled_as_before(number, name, monkeypatch):
+    """The words depend on both networks. Format 10 read all lines to their end."""
     model = charlstm.load(stored(number, name), precision="float32")
     assert model.checkpoint.backward is not None
+    if number == 10:
+        monkeypatch.setattr("charlstm.prediction.filler._MARGIN", 10.0)
+        monkeypatch.setattr("charlstm.prediction.line_reading._SETTLED", 0.0)
     (found,) = model.fill("The baker ___ his door at noon.").gaps
     expected = EXPECTED[number][name]["filled"]
     assert [word.text for word in found] == [text for text, _ in expected]

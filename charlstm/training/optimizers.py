@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from charlstm.config import TrainConfig
+from charlstm.config import ModelConfig, TrainConfig
 from charlstm.errors import TrainingError
 from charlstm.network.backend import keras, tf
 from charlstm.version import __version__
@@ -21,42 +21,50 @@ MOMENTUM_SLOTS = ("momentums",)
 
 # The learning rate of the attention's output matrix, times its width, as a share of the rate of the
 # other weights. Nothing limits what the matrix adds to the outputs, and a step changes each of its
-# sums by up to width x rate. At the full rate it disturbs the network; the loss is least at a tenth
-# with 256 units and at a twentieth with 512 (benchmarks/recipe.md).
-ATTENDING_RATE = 25.6
+# sums by up to width x rate, so that the full rate disturbs the network (benchmarks/recipe.md).
+_ATTENDING_RATE = 25.6
+# The same for networks of format 10, of any width, so that their runs go on as they began.
+_ATTENDING_RATE_BEFORE = 0.1
 
 # Momentum of stochastic gradient descent.
 MOMENTUM = 0.9
 
 
-def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    """Return the Keras optimizer; weight decay doesn't apply to biases."""
-    kinds = keras.optimizers
+def make_optimizer(config: TrainConfig, model: ModelConfig) -> keras.optimizers.Optimizer:
+    """Return the Keras optimizer of a network; weight decay doesn't apply to biases."""
+    kinds, share = keras.optimizers, attending_rate(model)
     options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
     betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
     builders: dict[str, Callable[[], Any]] = {
-        "adamw": lambda: _slowed(FusedAdamW)(weight_decay=config.weight_decay, **betas, **options),
-        "adam": lambda: _slowed(kinds.Adam)(**betas, **options),
-        "lion": lambda: _slowed(kinds.Lion)(weight_decay=config.weight_decay, **options),
-        "rmsprop": lambda: _slowed(kinds.RMSprop)(**options),
-        "sgd": lambda: _slowed(FusedSGD)(momentum=MOMENTUM, **options),
+        "adamw": lambda: _slowed(FusedAdamW, share)(
+            weight_decay=config.weight_decay, **betas, **options
+        ),
+        "adam": lambda: _slowed(kinds.Adam, share)(**betas, **options),
+        "lion": lambda: _slowed(kinds.Lion, share)(weight_decay=config.weight_decay, **options),
+        "rmsprop": lambda: _slowed(kinds.RMSprop, share)(**options),
+        "sgd": lambda: _slowed(FusedSGD, share)(momentum=MOMENTUM, **options),
     }
     optimizer = builders[config.optimizer]()
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer
 
 
-def _slowed(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
-    """Return a kind of optimizer that updates one matrix at a share of the rate."""
+def attending_rate(model: ModelConfig) -> float:
+    """Return the rate of the attention's output matrix, as a share of that of other weights."""
+    return min(1.0, _ATTENDING_RATE / model.units) if model.shifted_keys else _ATTENDING_RATE_BEFORE
+
+
+def _slowed(
+    kind: type[keras.optimizers.Optimizer], share: float
+) -> type[keras.optimizers.Optimizer]:
+    """Return a kind of optimizer that updates the attention's output at a share of the rate."""
 
     class Slowed(kind):
         def update_step(
             self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
         ) -> None:
-            share = (
-                min(1.0, ATTENDING_RATE / variable.shape[0]) if _is_slow(self, variable) else 1.0
-            )
-            super().update_step(gradient, variable, share * learning_rate)
+            own = share if _is_slow(self, variable) else 1.0
+            super().update_step(gradient, variable, own * learning_rate)
 
     return Slowed
 

@@ -82,7 +82,7 @@ class StepRunner:
                 seed=train.seed,
                 matmul_dtype=product_type(train.precision),
             )
-            self.optimizer = make_optimizer(train)
+            self.optimizer = make_optimizer(train, config)
             self.optimizer.build(self.model.trainable_variables)
         if self.replicas.strategy is not None:
             leave_gradients_alone(self.optimizer)

@@ -16,7 +16,7 @@ from tests.training.helpers import MODEL, TRAIN
 
 
 def test_the_gradient_is_clipped_by_its_global_norm():
-    optimizer = make_optimizer(TRAIN.replace(optimizer="sgd", clip_norm=1.0))
+    optimizer = make_optimizer(TRAIN.replace(optimizer="sgd", clip_norm=1.0), MODEL)
     variables = [keras.Variable(np.zeros(n), dtype="float32") for n in (2, 1)]
     optimizer.build(variables)
     optimizer.learning_rate.assign(1.0)
@@ -37,7 +37,7 @@ def test_weight_decay_does_not_apply_to_biases():
 
 @pytest.mark.parametrize("name", ["adamw", "adam"])
 def test_the_decay_rates_of_the_moments_are_those_of_the_settings(name):
-    optimizer = make_optimizer(TRAIN.replace(optimizer=name, beta_1=0.7, beta_2=0.9))
+    optimizer = make_optimizer(TRAIN.replace(optimizer=name, beta_1=0.7, beta_2=0.9), MODEL)
     assert (optimizer.beta_1, optimizer.beta_2) == (0.7, 0.9)
 
 
@@ -94,7 +94,7 @@ def test_without_the_private_names_of_keras_its_own_update_is_used(
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
 def test_keras_sums_gradients_in_the_method_that_is_replaced(name):
     """If it were another method, gradients would silently be summed twice."""
-    optimizer = optimizers.make_optimizer(TRAIN.replace(optimizer=name))
+    optimizer = optimizers.make_optimizer(TRAIN.replace(optimizer=name), MODEL)
     variable, seen = keras.Variable(np.zeros(2, np.float32)), []
 
     def summed(pairs):
@@ -120,7 +120,7 @@ def test_the_output_of_the_attention_learns_at_a_share_of_the_rate(name, monkeyp
     """Without weight decay, a step of each weight is proportional to its rate."""
 
     def moved(rate):
-        monkeypatch.setattr(optimizers, "ATTENDING_RATE", rate)
+        monkeypatch.setattr(optimizers, "_ATTENDING_RATE", rate)
         steps = StepRunner(MODEL.replace(attention=3), TRAIN.replace(optimizer=name))
         before = weights_of(steps.model)
         variables = steps.model.trainable_variables
@@ -135,3 +135,11 @@ def test_the_output_of_the_attention_learns_at_a_share_of_the_rate(name, monkeyp
         share = 0.25 if key == "attention/output" else 1.0
         np.testing.assert_allclose(slow[key], share * step, rtol=1e-2, atol=1e-7)
         assert (step != 0).all()
+
+
+def test_runs_of_format_10_go_on_at_their_rate():
+    config = MODEL.replace(units=512, attention=3)
+    assert optimizers.attending_rate(config) == 0.05
+    assert optimizers.attending_rate(config.replace(units=256)) == 0.1
+    assert optimizers.attending_rate(config.replace(units=8)) == 1.0
+    assert optimizers.attending_rate(config.replace(units=512, shifted_keys=False)) == 0.1
