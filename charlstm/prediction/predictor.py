@@ -217,9 +217,8 @@ class Predictor:
         word = partial_word(prompt, self._tokenizer.segmentation)
         joins = self._tokenizer.joins_spaces and not self._tokenizer.unknown_characters(" ")
         space = joins and not word.typed and word.space != ""
-        logits, _ = self.prompts.read(
-            self._tokenizer.encode_beginning(word.before if space else prompt)
-        )
+        ids = self._tokenizer.encode_beginning(word.before if space else prompt)
+        logits, _ = self.prompts.read(ids)
         if space:
             possible = [piece.startswith(" ") for piece in self._tokenizer.pieces]
             possible[BEGIN_SPELLING] |= self._tokenizer.spells
