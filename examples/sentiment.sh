@@ -3,8 +3,9 @@
 #
 # Usage: sh examples/sentiment.sh [TABLE]
 # TABLE has a header line, and then a label, a tab and a text per line, in random order. Without it,
-# the script makes up remarks on films. The last fifth (at most 1,000 lines) is tested, without texts that were learned. Each model
-# starts from english and learns the texts of its label. MINUTES sets the time for training the first.
+# the script makes up remarks on films. The last fifth (at most 1,000 lines) is tested, without texts
+# that were learned. Each model starts from english and learns the texts of its label. MINUTES sets
+# the time for training the first.
 set -eu
 export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")

@@ -184,8 +184,7 @@ class Filler:
                 that the word begins where the line does.
         """
         encoded = [self._tokenizer.encode(line).astype(np.int64) for line in lines]
-        prompts = self._predictor.prompts
-        readings = [LineReading(self._engine, prompts, encoded, ends=ends)]
+        readings = [LineReading(self._engine, self._predictor.prompts, encoded, ends=ends)]
         if self._backward:
             engine, prompts = self._backward.engine, self._backward.prompts
             closing = self._backward.outside if first else None
