@@ -28,6 +28,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -216,13 +217,15 @@ def run_all(
     spans = [
         (start, min(start + CASES, first + count)) for start in range(first, first + count, CASES)
     ]
-    context = multiprocessing.get_context("fork")
+    # Not "fork": a fork of a process with threads can wait forever for a lock that one held.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     running: dict[int, _Worker] = {}
     told = began
     while spans or running:
         while spans and len(running) < workers:
             worker = _Worker(context, maker, seed, *spans.pop(0))
-            running[worker.reader] = worker
+            running[worker.reader.fileno()] = worker
         ready, _, _ = select.select(list(running), [], [], 1.0)
         for reader in ready:
             worker = running[reader]
@@ -256,7 +259,7 @@ class _Worker:
 
     def __init__(self, context: Any, maker: Maker, seed: int, start: int, stop: int) -> None:
         self.next, self.stop = start, stop
-        self.reader, writer = os.pipe()
+        self.reader, writer = context.Pipe(duplex=False)
         self._buffer = b""
         self._heard, self._used = time.monotonic(), 0.0
         self._folder = tempfile.mkdtemp(prefix="charlstm-fuzz-", dir=scratch())
@@ -265,7 +268,7 @@ class _Worker:
             target=_work, args=(maker, seed, start, stop, folder, writer), daemon=True
         )
         self._process.start()
-        os.close(writer)
+        writer.close()
         self._closed = False
 
     def _processor(self) -> float:
@@ -277,7 +280,7 @@ class _Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def read(self) -> list[dict[str, Any]]:
-        data = os.read(self.reader, 1 << 16)
+        data = os.read(self.reader.fileno(), 1 << 16)
         self._closed = not data
         self._heard, self._used = time.monotonic(), self._processor()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -290,7 +293,7 @@ class _Worker:
         """End the process, whatever it is doing."""
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.join()
-        os.close(self.reader)
+        self.reader.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def ended(self, report: Report) -> int | None:
@@ -301,7 +304,7 @@ class _Worker:
         elif not self._closed:
             return None
         self._process.join()
-        os.close(self.reader)
+        self.reader.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._process.exitcode == 0:
             return self.next
@@ -318,7 +321,7 @@ class _Worker:
         return self.next + 1
 
 
-def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: int) -> None:
+def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: Connection) -> None:
     faulthandler.enable()
     refuse_warnings()
     os.chdir(folder)
@@ -339,7 +342,7 @@ def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: 
                 "finding": f"memory grew by {(peak() - before) >> 20} MB",
             }
             before = peak()
-        os.write(writer, json.dumps(ended).encode() + b"\n")
+        os.write(writer.fileno(), json.dumps(ended).encode() + b"\n")
         if number % 500 == 0:
             gc.collect()
     os._exit(0)
