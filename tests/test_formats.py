@@ -234,6 +234,27 @@ def test_an_unfinished_run_is_resumed_and_ends_as_before(number, tmp_path):
     assert_same_scores(found, expected["log_probabilities"], ROUNDING_OF_TRAINING)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "OLD", "--format", "checkpoint", "-o", "new"),
+        ("train", "text.txt", "--from", "OLD", "--steps", "2", "-q", "-o", "new"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+@pytest.mark.parametrize("number", [10, 11])
+def test_a_new_checkpoint_of_old_weights_has_their_keys(here, capsys, number, arguments):
+    (here / "text.txt").write_text("the baker opens his door at noon\n" * 200)
+    given = [str(stored(number, "both")) if word == "OLD" else word for word in arguments]
+    assert run_command_line(given) == 0
+    config = read_config(here / "new")
+    assert config.format == FORMAT
+    assert config.model.attention
+    assert config.model.shifted_keys == (number == 11)
+    assert run_command_line(["info", "new"]) == 0
+    assert ("keys of format 10" in capsys.readouterr().out) == (number == 10)
+
+
 # A later format, as every command sees it
 
 USES = [

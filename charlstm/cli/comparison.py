@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from charlstm.checkpoint.names import shown_name
-from charlstm.cli.descriptions import describe_dropout, describe_names, show_perplexity
+from charlstm.cli.descriptions import (
+    describe_dropout,
+    describe_names,
+    describe_window,
+    show_perplexity,
+)
 from charlstm.cli.outcomes import describe_end
 from charlstm.cli.tables import aligned
 from charlstm.errors import harmless
@@ -107,6 +112,11 @@ def _network(run: KnownRun) -> str:
     return f"{model.layers} x {model.units}"
 
 
+def _attention(run: KnownRun) -> str:
+    model = run.checkpoint.config.model
+    return describe_window(model) if model.attention else "no"
+
+
 def _steps(run: KnownRun) -> str:
     step, planned = run.outcome.step, run.outcome.planned_steps
     if step is None:
@@ -158,7 +168,7 @@ _FIGURES: dict[str, Callable[[KnownRun], str]] = {
 _SETTINGS: dict[str, Callable[[KnownRun], str]] = {
     "documents": lambda run: run.checkpoint.config.corpus.division.unit,
     "embedding": lambda run: f"{run.checkpoint.config.model.embedding}",
-    "attention": lambda run: f"{run.checkpoint.config.model.attention or 'no'}",
+    "attention": _attention,
     "directions": lambda run: "both" if run.checkpoint.config.model.bidirectional else "forward",
     "weights": lambda run: run.checkpoint.config.weights,
     "fine-tuned": lambda run: run.checkpoint.config.provenance.parent or "no",

@@ -69,9 +69,14 @@ def describe_parameters(model: ModelConfig, stored: str = "") -> str:
 
 def describe_layers(model: ModelConfig) -> str:
     """Return the layers of a network."""
-    reach = f"{model.attention} output{'s' * (model.attention != 1)}"
-    attention = f", attention over {reach}" if model.attention else ""
+    attention = f", attention over {describe_window(model)}" if model.attention else ""
     return f"{model.layers} x {model.units} LSTM{attention}"
+
+
+def describe_window(model: ModelConfig) -> str:
+    """Return what the attention of a network reaches."""
+    outputs = f"{model.attention} output{'s' * (model.attention != 1)}"
+    return outputs if model.shifted_keys else f"{outputs} (keys of format 10)"
 
 
 def describe_size(model: ModelConfig) -> str:

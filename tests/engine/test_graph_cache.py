@@ -103,12 +103,13 @@ def exact_weights(config):
     }
 
 
-def outline(data):
+def outline(graph):
     """Return the content of a graph, without what depends on the version of onnx."""
-    graph = onnx.load_from_string(data).graph
     for node in graph.node:
-        attributes = [(each.name, each.i) for each in node.attribute]
+        attributes = [(each.name, each.i, list(each.ints)) for each in node.attribute]
         yield node.op_type, list(node.input), list(node.output), attributes
+        for attribute in node.attribute:
+            yield from outline(attribute.g)
     for constant in graph.initializer:
         array = onnx.numpy_helper.to_array(constant)
         yield constant.name, array.dtype.str, array.shape, array.tobytes().hex()
@@ -125,19 +126,23 @@ def test_another_graph_of_the_same_weights_needs_another_version(monkeypatch):
     """
     digest = hashlib.sha256()
     networks = (
-        (False, 2, 2**20, 2**20),
-        (True, 1, 0, 2**20),
-        (False, 1, 2**20, 0),
+        (False, 2, {}, 2**20, 2**20),
+        (True, 1, {}, 0, 2**20),
+        (False, 1, {}, 2**20, 0),
+        (False, 1, {"attention": 3}, 2**20, 2**20),
+        (True, 2, {"attention": 1, "shifted_keys": False}, 0, 2**20),
     )
-    for tied, layers, largest, largest_float32 in networks:
-        embedding = 8 if tied else 4
-        config = ModelConfig(vocab_size=9, embedding=embedding, units=8, layers=layers, tied=tied)
+    for tied, layers, attention, largest, largest_float32 in networks:
+        config = ModelConfig(
+            vocab_size=9, embedding=8 if tied else 4, units=8, layers=layers, tied=tied, **attention
+        )
         monkeypatch.setattr("charlstm.engine.graph.MAX_TABLE", largest)
         monkeypatch.setattr("charlstm.engine.graph._LARGEST_FLOAT32_TABLE", largest_float32)
         for precision in ("int8", "float32"):
-            for part in outline(build_graph(config, exact_weights(config), precision)):
+            graph = build_graph(config, exact_weights(config), precision)
+            for part in outline(onnx.load_from_string(graph).graph):
                 digest.update(repr(part).encode())
     assert (graph_cache.GRAPH_VERSION, digest.hexdigest()) == (
         2,
-        "2bc08fa182fb7760552d43f948787ecb7c612ae05dc5fda6975e13a0293ba6a2",
+        "71bad7cba0dd60a22633957798170c438645aadf3cb3e3f2823529d299c75a53",
     )

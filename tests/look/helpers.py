@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import CorpusConfig, Division, ModelConfig, TokenizerConfig
@@ -18,7 +17,7 @@ from charlstm.look.weights import packed
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.helpers import FIGURES, settings
 from tests.models import random_weights
-from tests.oracles import keyed_values, sigmoid
+from tests.oracles import int8_attention
 
 ROOT = Path(__file__).parents[2]
 ENGLISH = ROOT / "checkpoints" / "english"
@@ -51,71 +50,6 @@ def load_engine(browser, config, weights):
         "(c) => c.charCodeAt(0)));"
         "globalThis.engine = new Engine(unpacked.header.model, unpacked.tensors); 0"
     )
-
-
-def int8_step(config, weights, token_id, state):
-    """Take one step in float64, rounded where the engine's int8 graph rounds.
-
-    Returns logits [V], the new state [2L, u] and the gates [L, 4u]: input, forget, output,
-    candidate.
-    """
-    hidden, cells = np.split(state.astype(np.float64), 2)
-    gates, below = [], None
-    for layer in range(config.layers):
-        kernel, recurrent, bias = (
-            weights[f"lstm_{layer}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
-        )
-        if layer == 0:
-            table = weights["embedding/embeddings"].astype(np.float64) @ kernel + bias
-            z = table[token_id] + product(rounded(hidden[0]), recurrent)
-        else:
-            both = np.concatenate([rounded(below), rounded(hidden[layer])])
-            z = product(both, np.concatenate([kernel, recurrent])) + bias
-        i, f, c, o = np.split(z, 4)
-        gates.append(np.concatenate([sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(c)]))
-        cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
-        hidden[layer] = below = sigmoid(o) * np.tanh(cells[layer])
-    logits = product(rounded(below), output_matrix(config, weights)) + weights["output/bias"]
-    return logits, np.concatenate([hidden, cells]), np.stack(gates)
-
-
-def int8_attention(config, weights, output, before, latest):
-    """Attend from an output [u] as ``int8_step`` does.
-
-    ``before`` are the integers [u] of the outputs before it, and ``latest`` its own. Returns logits
-    [V] and the shares [n].
-    """
-    window, keyed = keyed_values(before, latest, config.attention, shifted=config.shifted_keys)
-    query = product(latest, weights["attention/query"])
-    query = query @ weights["attention/key"].T / np.sqrt(config.key_width)
-    column, scale = scaled(query, 127)
-    scores = keyed @ column * scale / 127
-    shares = np.exp(scores - scores.max())
-    shares /= shares.sum()
-    row, scale = scaled(shares, 255)
-    added = product(rounded(row @ window * scale / 127), weights["attention/output"])
-    attended, scale = scaled(output + added, 127)
-    logits = 127 * scale * product(attended, output_matrix(config, weights))
-    return logits + weights["output/bias"], shares
-
-
-def output_matrix(config, weights):
-    return weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
-
-
-def rounded(hidden):
-    return np.rint(np.float32(hidden) / np.float32(1 / 127)).clip(-128, 127)
-
-
-def scaled(values, levels):
-    """Return values as integers, of which the largest is ``levels``, and their scale."""
-    scale = np.abs(values).max() / levels
-    return np.rint(values / scale), scale
-
-
-def product(left, matrix):
-    columns, scales = quantize_columns(matrix)
-    return left @ columns.astype(np.float64) * scales / 127
 
 
 def attentive(reach, *, text, unit="file", units=40):

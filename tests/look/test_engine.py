@@ -11,15 +11,9 @@ from charlstm.checkpoint.quantization import DequantizedWeights, quantize_weight
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import ModelConfig
 from charlstm.engine.inference import build_engine
-from tests.look.helpers import (
-    ENGLISH,
-    SHAKESPEARE,
-    int8_attention,
-    int8_step,
-    load_engine,
-    load_modules,
-)
+from tests.look.helpers import ENGLISH, SHAKESPEARE, load_engine, load_modules
 from tests.models import random_weights
+from tests.oracles import int8_attention, int8_step
 
 CONFIGS = {
     "two layers": ModelConfig(vocab_size=13, embedding=8, units=20, layers=2),

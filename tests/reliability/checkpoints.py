@@ -443,6 +443,7 @@ def rebuild(draw: random.Random, files: Files) -> None:
         "layers": draw.choice((1, 1, 2, 7)),
         "tied": tied,
         "attention": draw.choice((0, 0, 1, 3, 256)),
+        "shifted_keys": draw.random() < 0.7,
         "bidirectional": draw.random() < 0.3,
     }
     config = json.loads(files[CONFIG])
