@@ -9,7 +9,7 @@ the document, up to and including t (scaled dot product: Vaswani et al. 2017, eq
 The key of an output is computed from the output before it, and is zero for the first output of a
 document. So a query finds what came next in contexts like the present one, as in the cache of Grave
 et al. 2017 (https://arxiv.org/abs/1612.04426). Networks of format 10 use the key of the output
-itself, ``h[j] K``: they seldom learned to copy.
+itself, ``h[j] K``, with which half of the trainings did not learn to copy (benchmarks/recipe.md).
 
 The values are the outputs themselves. O starts at zero, so training starts from the plain network.
 The window reaches back beyond the start of a batch: the last outputs are carried from batch to
