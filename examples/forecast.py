@@ -6,6 +6,7 @@ import random
 import re
 import statistics
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from common import error_of_sum
@@ -39,20 +40,17 @@ def series_of(path):
     rows = years_of(path)
     if len(rows) < 8:
         sys.exit("The series needs at least 8 lines with 12 numbers each.")
-    without_year = all(len(fields) == 12 for _, fields in rows)
-    expected = "12 numbers, as in the other lines" if without_year else "a year and 12 numbers"
-    year = None
+    width = 12 if statistics.mode(len(fields) for _, fields in rows) == 12 else 13
+    expected = "12 numbers" if width == 12 else "a year and 12 numbers"
     for line, fields in rows:
         wrong = [field for field in fields if not NUMBER.fullmatch(field)]
         if wrong:
-            sys.exit(f"Line {line}: {wrong[0]!r} is not a number. Give {expected}.")
-        if without_year:
-            continue
-        if len(fields) != 13 or not fields[0].isdecimal():
-            sys.exit(f"Line {line} has {len(fields)} numbers. Give {expected} in each line.")
-        if year is not None and int(fields[0]) != year + 1:
-            sys.exit(f"Line {line}: {fields[0]} follows {year}. Years must rise by one.")
-        year = int(fields[0])
+            sys.exit(f"Line {line}: {wrong[0]!r} is not a number. Give {expected} in every line.")
+        if len(fields) != width:
+            sys.exit(f"Line {line} has {len(fields)} numbers. Give {expected} in every line.")
+    for (_, before), (line, fields) in pairwise(rows):
+        if width == 13 and float(fields[0]) != float(before[0]) + 1:
+            sys.exit(f"Line {line}: {fields[0]} follows {before[0]}. Years must rise by one.")
     return [float(value) for _, fields in rows for value in fields[-12:]], 12 * (len(rows) * 3 // 4)
 
 

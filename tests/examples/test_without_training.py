@@ -107,7 +107,7 @@ def test_a_script_in_python_reports_a_missing_text(tmp_path):
         ("spelling.sh years.txt", "years.txt: too few sentences"),
         (
             "forecast.sh months.txt",
-            "Line 1: '2026-01' is not a number. Give a year and 12 numbers.",
+            "Line 1: '2026-01' is not a number. Give a year and 12 numbers in",
         ),
         ("sentiment.sh swapped.tsv", "has 100 labels, more than 20. Are the columns swapped?"),
         ("sentiment.sh years.txt", "No line after the header has a tab."),
@@ -145,6 +145,7 @@ def test_other_wrong_input(tmp_path, arguments, message):
     ("changed", "line", "message"),
     [
         (4, "1964 1 2 3 4 5 6 7 8 9 10 11", "Line 5 has 12 numbers. Give a year and 12 numbers"),
+        (4, "1964 1 2 3 4 5 6 7 8 9 10 11 12 13", "Line 5 has 14 numbers."),
         (4, "1964 1 2 3 nan 5 6 7 8 9 10 11 12", "Line 5: 'nan' is not a number."),
         (4, "1964,1,2,3,,5,6,7,8,9,10,11,12", "Line 5: '' is not a number."),
         (4, "1965 1 2 3 4 5 6 7 8 9 10 11 12", "Line 5: 1965 follows 1963. Years must rise by one"),
@@ -156,6 +157,12 @@ def test_a_series_with_a_wrong_line_is_an_error(tmp_path, example, changed, line
     lines = [f"{1960 + n} 1 2 3 4 5 6 7 8 9 10 11 12" for n in range(10)]
     lines[changed] = line
     with pytest.raises(SystemExit, match=re.escape(message)):
+        example("forecast").series_of(write(tmp_path / "series", *lines))
+
+
+def test_a_series_without_years_has_twelve_numbers_in_every_line(tmp_path, example):
+    lines = ["1 2 3 4 5 6 7 8 9 10 11 12"] * 9 + ["1 2 3 4 5 6 7 8 9 10 11"]
+    with pytest.raises(SystemExit, match="Line 10 has 11 numbers"):
         example("forecast").series_of(write(tmp_path / "series", *lines))
 
 
