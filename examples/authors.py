@@ -28,6 +28,8 @@ def read(path):
 
 def divide_author(folder):
     """Return the training text and the pages of an author; never from the same part of a file."""
+    if not folder.is_dir():
+        sys.exit(f"{folder}: {'not a' if folder.exists() else 'no such'} folder.")
     texts = [read(path) for path in sorted(folder.glob("*")) if path.is_file()] or [""]
     if len(texts) == 1:
         end = len(texts[0]) * 3 // 4

@@ -92,11 +92,11 @@ def compare(old, new, typed, suggested):
         unseen = [line in five for line, five in pairs if line not in seen]
         print(row("  never seen", unseen))
         if name == "model":
-            found_new = sum(unseen)
+            found_new = f"{sum(unseen)} of {len(unseen)}"
     of_model, of_frequent = shares.values()
     print(
         f"\nThe model finds {of_model:.0%} of the lines, the frequent lines {of_frequent:.0%}. "
-        f"Only the model can suggest lines that are new: {found_new / len(lines):.1%} of all."
+        f"Of those that are new, the model finds {found_new}, and the frequent lines none."
     )
 
 

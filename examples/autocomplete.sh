@@ -11,7 +11,9 @@ export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of t
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP TERM
+trap 'echo "Interrupted. The script keeps nothing to resume." >&2; exit 130' INT
+export CHARLSTM_CACHE="$work/cache"  # It has parts of the text, and is removed too.
 
 if [ $# -gt 0 ]; then
     python3 "$here/common.py" "$1" replace  # Shells may store bytes that are not UTF-8.
@@ -27,6 +29,10 @@ lines=$(wc -l < "$work/history")
 new=$((lines / 10))
 [ "$new" -le 500 ] || new=500
 head -n $((lines - new)) "$work/history" > "$work/old"
+[ "$(sort -u "$work/old" | wc -l)" -gt 1 ] || {
+    echo "$0: all lines are the same. Give a history of different lines." >&2
+    exit 1
+}
 tail -n "$new" "$work/history" > "$work/new"
 
 charlstm train "$work/old" --lines --minutes "${MINUTES:-2}" --sample-every 0 \

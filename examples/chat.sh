@@ -11,7 +11,10 @@ export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of t
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP TERM
+trap 'echo "Interrupted. The script keeps nothing to resume." >&2; exit 130' INT
+export CHARLSTM_CACHE="$work/cache"  # It has parts of the text, and is removed too.
+fail() { echo "$0: $*" >&2; exit 1; }
 
 if [ $# -gt 0 ]; then
     python3 "$here/common.py" "$1"
@@ -21,7 +24,9 @@ fi > "$work/given"
 python3 "$here/chat.py" clean < "$work/given" > "$work/chat"
 
 lines=$(wc -l < "$work/chat")
-[ "$lines" -ge 200 ] || { echo "$0: give a chat of at least 200 messages." >&2; exit 1; }
+[ "$lines" -ge 200 ] || fail "give a chat of at least 200 messages."
+speakers=$(cut -d : -f 1 "$work/chat" | sort -u | wc -l)
+[ "$speakers" -gt 1 ] || fail "$1 has one speaker. A chat needs two."
 head -n $((lines - lines / 10)) "$work/chat" > "$work/old"
 tail -n $((lines / 10)) "$work/chat" | head -n 1000 > "$work/new"
 
@@ -30,10 +35,9 @@ cut -d : -f 1 "$work/new" | sort | uniq -c | sort -k 1,1nr | sed 's/^ *[0-9]* //
 speaker=${2:-$(head -n 1 "$work/names")}
 you=$(grep -vxF -e "$speaker" "$work/names" | head -n 1)
 said=$(cut -d : -f 1 "$work/new" | grep -cxF -e "$speaker" || :)
-[ "$said" -ge 20 ] || {
-    echo "$0: $speaker needs 20 messages in the last tenth of the chat, and has $said." >&2
-    exit 1
-}
+[ "$said" -ge 20 ] ||
+    fail "$speaker needs 20 messages in the last tenth of the chat, and has $said." \
+        "The speakers there: $(head -n 10 "$work/names" | paste -s -d , - | sed 's/,/, /g')."
 
 charlstm train "$work/old" --minutes "${MINUTES:-2}" --sample-every 0 -o "$work/model" \
     > "$work/path"

@@ -12,11 +12,13 @@ from pathlib import Path
 def read(path, errors="strict"):
     """Return the text of a file without carriage returns, or exit with a sentence."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig", errors).replace("\r", "").strip("\n")
+        text = Path(path).read_bytes().decode("utf-8-sig", errors).replace("\r", "").rstrip("\n")
     except OSError as error:
         sys.exit(f"{path}: {error.strerror}.")
     except UnicodeDecodeError:
         sys.exit(f"{path}: not a UTF-8 text. Convert it with iconv.")
+    if "\0" in text:
+        sys.exit(f"{path}: not a text: it has NUL bytes. If it is UTF-16, convert it with iconv.")
     if not text.strip():
         sys.exit(f"{path}: the file is empty.")
     return text + "\n"

@@ -37,8 +37,11 @@ def make():
 def pairs_of(path):
     """Return the lines of a file that have a tab, each as (given, wanted)."""
     with open(path, encoding="utf-8") as lines:
-        pairs = [line.strip().partition("\t") for line in lines]
-    return [(given.strip(), wanted.strip()) for given, _, wanted in pairs if wanted]
+        rows = [line.strip().split("\t") for line in lines]
+    for number, row in enumerate(rows, 1):
+        if len(row) > 2:
+            sys.exit(f"Line {number} has {len(row)} columns. Give two, with a tab between them.")
+    return [(row[0].strip(), row[1].strip()) for row in rows if len(row) == 2]
 
 
 def divide(work, path):
@@ -53,6 +56,12 @@ def divide(work, path):
     known = {given for given, _ in learn}
     test = [pair for pair in pairs[:tested] if pair[0] not in known]
     if not test:
+        left = len({given for given, _ in pairs})
+        if left < len(pairs):
+            sys.exit(
+                f"{len(pairs)} pairs have only {left} different left sides. Each text must become "
+                "one other text."
+            )
         sys.exit("There are too few lines with a text, a tab and another text.")
     (work / "learn").write_text("".join(f"{given}\t{wanted}\n" for given, wanted in learn))
     (work / "prompts").write_text("".join(f"{given}\t\n" for given, _ in test))

@@ -6,11 +6,14 @@ import random
 import re
 import statistics
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from common import error_of_sum
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+FIELD_END = re.compile(r"\s*[,;]\s*|\s+")
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
 def make():
@@ -25,16 +28,30 @@ def make():
         print(1960 + year, *values)
 
 
+def years_of(path):
+    """Return the fields of each line with its number. The header is left out, if there is one."""
+    lines = enumerate(Path(path).read_text().split("\n"), 1)
+    rows = [(number, FIELD_END.split(line.strip())) for number, line in lines if line.strip()]
+    return rows if any(map(NUMBER.fullmatch, rows[0][1])) else rows[1:]
+
+
 def series_of(path):
     """Return all values in order, and the month from which on they are forecast."""
-    lines = [line for line in Path(path).read_text().split("\n") if line.strip()]
-    years = [re.findall(r"-?\d+(?:\.\d+)?", line) for line in lines]
-    for line, year in zip(lines, years, strict=True):
-        if len(year) != 12 and not (len(year) == 13 and year[0].isdecimal()):
-            sys.exit(f"A line needs 12 numbers, or a year and 12 numbers: {line[:60]!r}.")
-    if len(years) < 8:
+    rows = years_of(path)
+    if len(rows) < 8:
         sys.exit("The series needs at least 8 lines with 12 numbers each.")
-    return [float(value) for year in years for value in year[-12:]], 12 * (len(years) * 3 // 4)
+    width = 12 if statistics.mode(len(fields) for _, fields in rows) == 12 else 13
+    expected = "12 numbers" if width == 12 else "a year and 12 numbers"
+    for line, fields in rows:
+        wrong = [field for field in fields if not NUMBER.fullmatch(field)]
+        if wrong:
+            sys.exit(f"Line {line}: {wrong[0]!r} is not a number. Give {expected} in every line.")
+        if len(fields) != width:
+            sys.exit(f"Line {line} has {len(fields)} numbers. Give {expected} in every line.")
+    for (_, before), (line, fields) in pairwise(rows):
+        if width == 13 and float(fields[0]) != float(before[0]) + 1:
+            sys.exit(f"Line {line}: {fields[0]} follows {before[0]}. Years must rise by one.")
+    return [float(value) for _, fields in rows for value in fields[-12:]], 12 * (len(rows) * 3 // 4)
 
 
 def unit_of(values, start):
@@ -98,10 +115,14 @@ def report(errors, naive, inside):
     print(f"same month of the year before  {baseline:.4g}")
     error = error_of_sum(by_year) / len(saved)
     print(f"difference                     {baseline - model:.4g} ± {error:.4g}")
+    than = "smaller than" if model < baseline else "larger than"
+    if abs(baseline - model) <= 2 * error:
+        than = "about as large as"
     print(f"\nThe 80% intervals contain {statistics.fmean(inside):.0%} of the true values.")
     print(
-        f"The error is {model:.4g}, that of the simplest forecast {baseline:.4g}; it is smaller in "
-        f"{wins} of {len(by_year)} years. Use a statistical model instead: this is a demonstration."
+        f"The error is {than} that of the simplest forecast ({model:.4g} against {baseline:.4g}), "
+        f"and smaller in {wins} of {len(by_year)} years. "
+        "Use a statistical model instead: this is a demonstration."
     )
 
 

@@ -2,15 +2,17 @@
 # Forecast a monthly series that is written as text. This is a demonstration.
 #
 # Usage: sh examples/forecast.sh [FILE]
-# FILE has one year per line, at least 8: twelve numbers, with or without the number of the year
-# before them. Without it, the script makes up a series. The last quarter of the years is forecast,
-# each from the year before. MINUTES sets the time for training.
+# FILE has one year per line, the oldest first, at least 8: the year and twelve numbers, or in all
+# lines only the twelve. Without it, the script makes up a series. The last quarter of the years is
+# forecast, each from the year before. MINUTES sets the time for training.
 set -eu
 export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of this folder.
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP TERM
+trap 'echo "Interrupted. The script keeps nothing to resume." >&2; exit 130' INT
+export CHARLSTM_CACHE="$work/cache"  # It has parts of the text, and is removed too.
 
 if [ $# -gt 0 ]; then
     python3 "$here/common.py" "$1"

@@ -39,8 +39,8 @@ def compare(old, new, figures):
         print("The model saves about as many keystrokes as frequent words do.")
     else:
         more = "more" if share > saved else "fewer"
-        print(f"The model saves {abs(share - saved):.1%} {more} of all keystrokes", end=" ")
-        print("than frequent words do.")
+        print(f"The model saves {share:.1%} of the keystrokes,", end=" ")
+        print(f"{100 * abs(share - saved):.1f} percentage points {more} than frequent words do.")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,14 @@ def words():
     print(*re.findall(r"\b[a-z]{4,12}\b", text), sep="\n")
 
 
+def check(regex):
+    """Exit with a sentence if Python can't read a regular expression."""
+    try:
+        re.compile(regex)
+    except (re.error, OverflowError) as error:
+        sys.exit(f"{regex}: not a Python regular expression: {error}.")
+
+
 def chain_names(known, count):
     """Return up to ``count`` new names from a Markov chain.
 
@@ -67,4 +75,4 @@ def compare(train, held, new):
 
 
 if __name__ == "__main__":
-    {"words": words, "compare": compare}[sys.argv[1]](*sys.argv[2:])
+    {"words": words, "check": check, "compare": compare}[sys.argv[1]](*sys.argv[2:])

@@ -10,7 +10,9 @@ export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of t
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP TERM
+trap 'echo "Interrupted. The script keeps nothing to resume." >&2; exit 130' INT
+export CHARLSTM_CACHE="$work/cache"  # It has parts of the text, and is removed too.
 
 if [ $# -gt 0 ]; then
     python3 "$here/common.py" "$1"
@@ -19,6 +21,7 @@ else
 fi > "$work/given"
 sed '/^$/d' "$work/given" | LC_ALL=C sort -u > "$work/list"
 regex=${2:-'.{5,9}'}
+python3 "$here/names.py" check "$regex"
 
 names=$(wc -l < "$work/list")
 [ "$names" -ge 1000 ] || { echo "$0: give a list of at least 1,000 names." >&2; exit 1; }

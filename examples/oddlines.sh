@@ -10,7 +10,9 @@ export PYTHONUTF8=1 PYTHONSAFEPATH=  # Helpers use UTF-8, and import others of t
 here=$(dirname -- "$0")
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP TERM
+trap 'echo "Interrupted. The script keeps nothing to resume." >&2; exit 130' INT
+export CHARLSTM_CACHE="$work/cache"  # It has parts of the text, and is removed too.
 
 if [ $# -gt 0 ]; then
     python3 "$here/common.py" "$1"

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from common import error_of_share
 
+FEWEST = 30  # different texts of a label
+MOST = 20  # labels
+
 THINGS = "the film|the plot|the acting|the ending|this comedy|the script|the music|the first half"
 GOOD = "wonderful|moving|funny|clever|gripping|charming|fresh|a pleasure|worth seeing"
 BAD = "dull|clumsy|boring|tedious|predictable|a mess|forgettable|a waste of time|too long"
@@ -45,21 +48,37 @@ def lines_of(path):
         return [line.rstrip("\n") for line in lines]
 
 
-def divide(work, table):
-    """Write the texts of each label, and apart those of the last fifth that are not among them."""
+def rows_of(table):
+    """Return the labels and texts of a table after its header, or exit with a sentence."""
     rows = [line.partition("\t")[::2] for line in lines_of(table)[1:]]
     rows = [(label.strip().replace("/", "-"), text.strip()) for label, text in rows if text.strip()]
-    tested = min(1000, len(rows) // 5)
-    learned, test = rows[:-tested], rows[-tested:]
-    known = {text for _, text in learned}
-    test = [row for row in test if row[1] not in known]
+    texts = Counter(label for label, _ in set(rows))
+    if not rows:
+        sys.exit("No line after the header has a tab. Give a label, a tab and a text per line.")
+    if len(texts) == 1:
+        sys.exit(f"The table has 1 label, {rows[0][0]!r}. Give at least 2.")
+    if len(texts) > MOST:
+        sys.exit(
+            f"The table has {len(texts)} labels, more than {MOST}. Are the columns swapped? Each "
+            "line is a label, a tab and a text."
+        )
+    label, count = texts.most_common()[-1]
+    if count < FEWEST:
+        number = f"{count} different text{'s' * (count != 1)}"
+        sys.exit(f"{label!r} has {number}. Each label needs at least {FEWEST}.")
+    return rows
+
+
+def divide(work, table):
+    """Write the texts of each label, and apart a fifth of the different texts with their labels."""
+    rows = rows_of(table)
+    random.Random(1).shuffle(rows)
+    texts = list(dict.fromkeys(text for _, text in rows))
+    tested = set(texts[: min(1000, len(texts) // 5)])
+    learned = [row for row in rows if row[1] not in tested]
+    test = [row for row in dict.fromkeys(rows) if row[1] in tested]
     # The label with the most texts comes first: its training sets the time.
     labels = [label for label, _ in Counter(label for label, _ in learned).most_common()]
-    if not 2 <= len(labels) <= 10 or not test:
-        sys.exit(
-            "The table needs a label, a tab and a text per line, 2 to 10 labels, and different "
-            f"texts. It has {len(labels)} labels, and {len(test)} texts to test."
-        )
     (work / "labels").write_text("".join(f"{label}\n" for label in labels))
     for label in labels:
         (work / f"{label}.txt").write_text("".join(f"{t}\n" for k, t in learned if k == label))

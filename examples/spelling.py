@@ -132,7 +132,8 @@ def report(folder):
         parts.append(f"{broken} of {right:,}")
         print(f"{name:17} {share:8.1%} ± {deviation:3.1f}", end="   ")
         print(f"{parts[0]:>13} {parts[1]:>15} {parts[2]:>19}")
-        summary.append(f"{name} corrected {share:.0%} of the errors and broke {broken} right words")
+        words = f"{broken} right word{'s' * (broken != 1)}"
+        summary.append(f"{name} corrected {share:.0%} of the errors and broke {words}")
     print("; ".join(summary).capitalize() + ".")
 
 

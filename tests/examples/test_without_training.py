@@ -48,7 +48,9 @@ def test_wrong_input_ends_in_a_sentence(tmp_path, script):
     folder.mkdir()
     (folder / "empty.txt").touch()
     (folder / "bytes.txt").write_bytes(b"caf\xe9\n" * 20)
-    for name in ("nowhere.txt", "empty.txt", "bytes.txt"):
+    (folder / "zeros.txt").write_bytes(b"Ann: hello\0\n" * 20)
+    (folder / "wide.txt").write_text("Ann: hello\n" * 20, "utf-16")
+    for name in ("nowhere.txt", "empty.txt", "bytes.txt", "zeros.txt", "wide.txt"):
         done = in_a_shell(f"sh '{EXAMPLES}/{script}.sh' '{folder}/{name}'", folder)
         assert done.returncode == 1
         assert re.search(r"^\S.*\.\n$", done.stderr), done.stderr
@@ -63,6 +65,23 @@ def test_a_short_file_is_an_error(tmp_path, script):
     assert done.returncode == 1
     assert re.search(rf"{script}\.sh: give a \w+ of at least [\d,]+ \w+\.", done.stderr)
     assert not [*tmp_path.glob("tmp*")]  # The work files are removed.
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_interrupted_script_keeps_nothing(tmp_path, script):
+    work = tmp_path / "work files"
+    work.mkdir()
+    interrupted = write(
+        tmp_path / "charlstm", "#!/bin/sh", 'echo "$CHARLSTM_CACHE" >&2', "kill -INT $PPID"
+    )
+    interrupted.chmod(0o755)
+    line = f"PATH='{tmp_path}':$PATH sh '{EXAMPLES}/{script}.sh'"
+    done = in_a_shell(line, tmp_path, TMPDIR=str(work), SENTENCES="20")
+    assert done.returncode == 130
+    cache, said = done.stderr.splitlines()
+    assert cache.startswith(f"{work}/")
+    assert said == "Interrupted. The script keeps nothing to resume."
+    assert not [*work.iterdir()]
 
 
 def test_scripts_stay_short():
@@ -86,8 +105,19 @@ def test_a_script_in_python_reports_a_missing_text(tmp_path):
         ("transcripts.sh python-docs short.tsv", "short.tsv: 1 right sentences are not in"),
         ("forecast.sh years.txt", "at least 8 lines with 12 numbers each"),
         ("spelling.sh years.txt", "years.txt: too few sentences"),
-        ("forecast.sh months.txt", "A line needs 12 numbers, or a year and 12 numbers"),
-        ("sentiment.sh swapped.tsv", "It has 80 labels"),
+        (
+            "forecast.sh months.txt",
+            "Line 1: '2026-01' is not a number. Give a year and 12 numbers in",
+        ),
+        ("sentiment.sh swapped.tsv", "has 100 labels, more than 20. Are the columns swapped?"),
+        ("sentiment.sh years.txt", "No line after the header has a tab."),
+        ("authors.sh nowhere one", "nowhere: no such folder."),
+        ("authors.sh years.txt one", "years.txt: not a folder."),
+        ("names.sh words.txt '[a-'", "[a-: not a Python regular expression: "),
+        ("autocomplete.sh same.txt", "autocomplete.sh: all lines are the same."),
+        ("chat.sh solo.txt", "chat.sh: solo.txt has one speaker. A chat needs two."),
+        ("chat.sh talk.txt Tom", "Tom needs 20 messages in the last tenth of the chat, and has 0."),
+        ("chat.sh talk.txt Tom", "The speakers there: Ann, Ben."),
     ],
 )
 def test_other_wrong_input(tmp_path, arguments, message):
@@ -99,12 +129,88 @@ def test_other_wrong_input(tmp_path, arguments, message):
     write(tmp_path / "years.txt", *["1 2 3 4 5 6 7 8 9 10 11 12"] * 7)
     write(tmp_path / "months.txt", *["2026-01 5 6 7 8 9 10 11 12 1 2 3 4"] * 20)
     write(tmp_path / "swapped.tsv", *[f"text number {n}\tgood" for n in range(101)])
+    write(tmp_path / "words.txt", *[f"word{n}" for n in range(1000)])
+    write(tmp_path / "same.txt", *["git status"] * 300)
+    write(tmp_path / "solo.txt", *["Ann: hello"] * 300)
+    write(tmp_path / "talk.txt", *["Ann: hello", "Ben: hi"] * 300)
     script, *others = arguments.split()
     line = " ".join(["sh", f"'{EXAMPLES}/{script}'", *others])
     done = in_a_shell(line, tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "line", "message"),
+    [
+        (4, "1964 1 2 3 4 5 6 7 8 9 10 11", "Line 5 has 12 numbers. Give a year and 12 numbers"),
+        (4, "1964 1 2 3 4 5 6 7 8 9 10 11 12 13", "Line 5 has 14 numbers."),
+        (4, "1964 1 2 3 nan 5 6 7 8 9 10 11 12", "Line 5: 'nan' is not a number."),
+        (4, "1964,1,2,3,,5,6,7,8,9,10,11,12", "Line 5: '' is not a number."),
+        (4, "1965 1 2 3 4 5 6 7 8 9 10 11 12", "Line 5: 1965 follows 1963. Years must rise by one"),
+        (0, "1962 1 2 3 4 5 6 7 8 9 10 11 12", "Line 2: 1961 follows 1962."),
+        (0, "year 1 2 3 4 5 6 7 8 9 10 11 12", "Line 1: 'year' is not a number."),
+    ],
+)
+def test_a_series_with_a_wrong_line_is_an_error(tmp_path, example, changed, line, message):
+    lines = [f"{1960 + n} 1 2 3 4 5 6 7 8 9 10 11 12" for n in range(10)]
+    lines[changed] = line
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        example("forecast").series_of(write(tmp_path / "series", *lines))
+
+
+def test_a_series_without_years_has_twelve_numbers_in_every_line(tmp_path, example):
+    lines = ["1 2 3 4 5 6 7 8 9 10 11 12"] * 9 + ["1 2 3 4 5 6 7 8 9 10 11"]
+    with pytest.raises(SystemExit, match="Line 10 has 11 numbers"):
+        example("forecast").series_of(write(tmp_path / "series", *lines))
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "; ", "\t", "  "])
+@pytest.mark.parametrize("with_year", [True, False])
+def test_series_are_read_with_any_separator(tmp_path, example, separator, with_year):
+    rows = [([str(1960 + n)] if with_year else []) + ["1.5", "-2e1", *"345678", ".5", "0", "1", "2"]
+            for n in range(10)]  # fmt: skip
+    lines = ["Jan, Feb, and so on", "", *map(separator.join, rows)]
+    values, _ = example("forecast").series_of(write(tmp_path / "series", *lines))
+    assert values == [1.5, -20, 3, 4, 5, 6, 7, 8, 0.5, 0, 1, 2] * 10
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a\tb"] * 9 + ["a\tb\tc"], "Line 10 has 3 columns. Give two, with a tab between them."),
+        ([f"a\t{n}" for n in range(30)], "30 pairs have only 1 different left sides."),
+        (["a\tb"] * 30, "There are too few lines"),
+    ],
+)
+def test_wrong_pairs_are_an_error(tmp_path, example, lines, message):
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        example("dates").divide(tmp_path, write(tmp_path / "pairs", *lines))
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"good": 99}, "The table has 1 label, 'good'. Give at least 2."),
+        ({"good": 99, "bad": 29}, "'bad' has 29 different texts. Each label needs at least 30."),
+        ({"good": 99, "bad": 99, "neutral": 1}, "'neutral' has 1 different text. Each label"),
+    ],
+)
+def test_labels_with_too_few_texts_are_an_error(tmp_path, example, texts, message):
+    rows = [f"{label}\ttext {n}" for label, count in texts.items() for n in [*range(count)] * 2]
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        example("sentiment").divide(tmp_path, write(tmp_path / "table", "label\ttext", *rows))
+
+
+def test_tables_may_be_sorted_and_have_equal_texts(tmp_path, example):
+    rows = [f"{label}\t{label[n % 2 :]} {n // 3}" for label in ("bad", "glad") for n in range(300)]
+    sentiment = example("sentiment")
+    sentiment.divide(tmp_path, write(tmp_path / "table", "label\ttext", *rows))
+    right = sentiment.lines_of(tmp_path / "right")
+    assert min(map(right.count, ("bad", "glad"))) > 20
+    learned = [sentiment.lines_of(tmp_path / f"{label}.txt") for label in ("bad", "glad")]
+    assert not {*sentiment.lines_of(tmp_path / "test")} & {*learned[0], *learned[1]}
 
 
 @pytest.mark.parametrize("number", ["abc", "0"])
@@ -271,14 +377,36 @@ def test_keystrokes_are_compared(tmp_path, capsys, example, saved):
     share = of_words + saved - 0.5
     figures = {"keystrokes_saved": share, "keystrokes_saved_standard_error": 0.01, "sample": 3}
     example("keyboard").compare(text, text, write(tmp_path / "figures", figures))
-    said = {0.6: "saves 10.0% more", 0.4: "saves 10.0% fewer", 0.5: "about as many"}[saved]
+    points = "10.0 percentage points"
+    said = {0.6: f"{points} more", 0.4: f"{points} fewer", 0.5: "about as many"}[saved]
     assert said in last_line(capsys)
 
 
-def test_a_series_that_repeats_exactly_is_compared(capsys, example):
-    example("forecast").report([1.0] * 24, [0.0] * 24, [False] * 24)
-    assert "The error is 1, that of the simplest forecast 0; it is smaller in 0 of 2 years." in (
-        last_line(capsys)
+@pytest.mark.parametrize(
+    ("errors", "naive", "said"),
+    [
+        (
+            [1] * 24,
+            [0] * 24,
+            "larger than that of the simplest forecast (1 against 0), and smaller",
+        ),
+        ([0] * 24, [1] * 24, "smaller than that of the simplest forecast (0 against 1)"),
+        ([1] * 24, [0] * 12 + [3] * 12, "about as large as that of the simplest forecast"),
+    ],
+)
+def test_forecasts_are_compared(capsys, example, errors, naive, said):
+    example("forecast").report(errors, naive, [False] * 24)
+    assert f"The error is {said}" in last_line(capsys)
+
+
+def test_suggestions_are_compared(tmp_path, capsys, example):
+    old, new = write(tmp_path / "old", "make", "make", "ls"), write(tmp_path / "new", "ls", "man")
+    typed = write(tmp_path / "typed", "l", "m")
+    suggested = write(tmp_path / "suggested", {"prompt": "m", "text": "an"})
+    example("autocomplete").compare(old, new, typed, suggested)
+    assert last_line(capsys) == (
+        "The model finds 50% of the lines, the frequent lines 50%. "
+        "Of those that are new, the model finds 1 of 1, and the frequent lines none."
     )
 
 
