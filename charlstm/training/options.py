@@ -186,6 +186,8 @@ def check_options(
         if has_corpus and others:
             others = sorted({*others, "corpus"})
         if others:
+            if others[0] in OF_THE_PARENT:
+                raise _inherited_error("resume", others[0], chosen, spelled)
             other = spelled.name(others[0])
             fresh = spelled.setting("from_checkpoint", chosen["resume"])
             raise UsageError(
@@ -215,10 +217,7 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
     """Raise ``UsageError`` if options don't fit the model or the kind of text."""
     if "from_checkpoint" in chosen:
         for name in sorted(chosen.keys() & OF_THE_PARENT):
-            raise UsageError(
-                f"{spelled.name('from_checkpoint')} can't be combined with {spelled.name(name)}. "
-                f"The network and the tokenizer are those of {chosen['from_checkpoint']}."
-            )
+            raise _inherited_error("from_checkpoint", name, chosen, spelled)
     for name, levels in OF_LEVELS.items():
         if name in chosen and chosen.get("level", "char") not in levels:
             remedies = " or ".join(spelled.setting("level", level) for level in levels)
@@ -227,6 +226,15 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
                 f"{remedies}."
             )
     chosen_division(chosen, {name: spelled.name(name) for name in DIVIDING})
+
+
+def _inherited_error(
+    parent: str, name: str, chosen: dict[str, Any], spelled: Spelling
+) -> UsageError:
+    return UsageError(
+        f"{spelled.name(parent)} can't be combined with {spelled.name(name)}. "
+        f"The network and the tokenizer are those of {chosen[parent]}."
+    )
 
 
 def request_of(

@@ -300,6 +300,7 @@ def refused(charlstm, folder, status, parts, *arguments, **options):
         (["tale.txt", "--tie", "--embedding", "8"], 2,
          ["--tie", "--embedding is 8", "--units is 128"]),
         (["--resume", "model", "--seed", "3"], 2, ["--resume", "--seed", "--from model"]),
+        (["--resume", "model", "--units", "8"], 2, ["--resume", "--units", "are those of model"]),
         (["tale.txt", "--from", "model", "--units", "8"], 2, ["--from", "model", "--units"]),
         (["tale.txt", "--from", "nowhere"], 1, ["nowhere"]),
         (["--resume", "nowhere"], 1, ["nowhere"]),
