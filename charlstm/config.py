@@ -184,8 +184,8 @@ class ModelConfig(Config, frozen=True, kw_only=True):
     """The network: an embedding, stacked LSTM layers and an output projection.
 
     If it is ``tied``, the output projection uses the weights of the embedding. With ``attention``,
-    the top layer attends to its last outputs, at most this many. With ``shifted_keys``, as in all
-    networks since format 11, the key of an output is computed from the output before it. If it is
+    the top layer attends to its last outputs, at most this many. With ``shifted_keys``, the
+    default since format 11, the key of an output is computed from the output before it. If it is
     ``bidirectional``, the model has a second network of the same sizes, which reads the text from
     its end.
     """
